@@ -1,10 +1,12 @@
 """A panel: a control for each value, a run button, and what the run returns."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from html import escape
 from typing import Any
 
+from IPython.core.getipython import get_ipython
 from IPython.display import clear_output, display
 from ipywidgets import HTML, Button, Dropdown, HBox, IntSlider, Output, VBox  # type: ignore[import-untyped]
 
@@ -22,15 +24,15 @@ _running = threading.Lock()
 
 
 class Panel:
-    """The controls by name, the button, the busy sign, and the output that holds what the last run gave."""
+    """The controls by name, the button, its status, and the output that holds what the last run gave."""
 
     def __init__(self, run: Callable[..., object], controls: dict[str, Any]) -> None:
         if not callable(run) or not controls:
             raise LabError("play takes a function and its controls, as in play(run, concurrency=(1, 64))")
-        self.run = run
+        self._run = run
         self.controls = {name: _control(name, values) for name, values in controls.items()}
         self.button = Button(description="Run", icon="play", button_style="primary")
-        self.busy = HTML()
+        self.status = HTML()
         self.output = Output()
         self.button.on_click(self._pressed)
 
@@ -38,17 +40,19 @@ class Panel:
         if not _running.acquire(blocking=False):
             return
         try:
-            self.button.disabled, self.busy.value = True, BUSY  # sent at once, before the run
-            with self.output:
+            self.button.disabled, self.status.value = True, BUSY  # sent at once, before the run
+            with self.output, self._updates_in_status():
                 clear_output(wait=True)
                 self._run_and_display()
         finally:
-            self.button.disabled, self.busy.value = False, ""
+            self.button.disabled = False
+            if self.status.value == BUSY:
+                self.status.value = ""
             _running.release()
 
     def _run_and_display(self) -> None:
         try:
-            shown = self.run(**{name: control.value for name, control in self.controls.items()})
+            shown = self._run(**{name: control.value for name, control in self.controls.items()})
             if shown is not None:
                 display(shown)
         except LabError as error:
@@ -56,11 +60,32 @@ class Panel:
         except (Exception, KeyboardInterrupt) as error:
             say(f"{type(error).__name__}: {error}".splitlines()[0], kind="danger")
 
+    @contextmanager
+    def _updates_in_status(self) -> Iterator[None]:
+        """Shows beside the button what the run updates in place (load's progress bar): JupyterLab's Output cannot."""
+
+        def divert(message: dict[str, Any]) -> dict[str, Any] | None:
+            content = message["content"]
+            if "display_id" not in content.get("transient", {}):
+                return message
+            self.status.value = content["data"].get("text/html", BUSY)
+            return None
+
+        publisher: Any = getattr(get_ipython(), "display_pub", None)
+        if not hasattr(publisher, "register_hook"):  # outside of a kernel nothing is updated in place
+            yield
+            return
+        publisher.register_hook(divert)
+        try:
+            yield
+        finally:
+            publisher.unregister_hook(divert)
+
     def show(self) -> None:
         """Displays the panel."""
         items = "".join(f"<li>{escape(_words(name, control))}</li>" for name, control in self.controls.items())
         show_widget(
-            VBox([*self.controls.values(), HBox([self.button, self.busy]), self.output]),
+            VBox([*self.controls.values(), HBox([self.button, self.status]), self.output]),
             plain=f"Panel: {', '.join(self.controls)}. Press Run.",
             html=f"<p><b>A panel.</b> Run this cell to set its values and press Run.</p><ul>{items}</ul>",
         )
