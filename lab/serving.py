@@ -19,6 +19,7 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any
 
+import anyio._backends._asyncio  # noqa: F401 or the first `def` endpoint would load it on the event loop, for 50 ms
 import uvicorn
 import waitress.server  # type: ignore[import-untyped]
 import waitress.task  # type: ignore[import-untyped]
