@@ -41,7 +41,7 @@ lint: $(VENV)/test.stamp
 	$(BIN)/actionlint
 
 refresh: $(VENV)/test.stamp
-	$(BIN)/python tests/repo/refresh.py $(ARGS)
+	$(BIN)/python -m tests.repo.refresh $(ARGS)
 
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks $(ARGS)

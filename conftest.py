@@ -21,5 +21,5 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if hasattr(item.parent, "skip_compare"):  # each notebook starts with nothing solved
-        name = "-".join(item.path.relative_to(item.config.rootpath).parts)
-        os.environ["LAB_PROGRESS"] = str(Path(os.environ["LAB_PROGRESS"]).with_name(f"{name}.txt"))
+        name = f"{item.path.parent.name}-{item.path.stem}.txt"
+        os.environ["LAB_PROGRESS"] = str(Path(os.environ["LAB_PROGRESS"]).with_name(name))
