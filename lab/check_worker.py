@@ -70,7 +70,6 @@ def examine(check: Callable[[Any], Any], pickled: bytes) -> str:
             solved = runner.run(in_loop(check, answer))
     else:
         solved = check(answer)
-    del answer
     before.require_nothing_more()
     return solved
 
