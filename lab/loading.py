@@ -15,14 +15,15 @@ from functools import cached_property
 from html import escape
 from numbers import Integral, Real
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 from lab.errors import LabError
 from lab.worker import Worker, WorkerDied, WorkerTimeout
 
 MAX_REQUESTS, MAX_CONCURRENCY, MAX_SECONDS = 200_000, 1_000, 120
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+SAFE = "/?:@!$&'()*+,;=-._~%"  # what a path and a query may hold as it is
 SILENCE = 30  # seconds; the worker reports several times a second
 
 
@@ -92,18 +93,13 @@ def load(
     proxies are not used. Raises LoadError for any address but this machine's, and for a value out of its bounds.
     """
     plan: dict[str, Any] = {
-        "url": _loopback(url),
+        **_address(url),
         "requests": _whole("requests", requests, MAX_REQUESTS),
         "concurrency": min(_whole("concurrency", concurrency, MAX_CONCURRENCY), requests),
-        "method": _method(method),
-        "headers": _headers(headers),
-        "body": None,
         "timeout": _seconds("timeout", timeout),
         "within": _seconds("within", within),
     }
-    if json is not None:
-        plan["body"] = _body(json)
-        plan["headers"].setdefault("content-type", "application/json")
+    plan["message"] = _message(_method(method), url, _headers(headers), json)
 
     show = _bar(requests, plan["concurrency"])
     end = "stopped"
@@ -135,23 +131,24 @@ def _warm() -> Worker:
         return _worker
 
 
-def _loopback(url: object) -> str:
+def _address(url: object) -> dict[str, Any]:
+    """Where to connect: an IP address, so that no resolver can lead elsewhere."""
     try:
         if not isinstance(url, str) or re.search(r"[\s\\\x00-\x1f]", url):
             raise ValueError
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-        if parts.scheme not in ("http", "https") or not host:
+        host, port, tls = parts.hostname, parts.port, parts.scheme == "https"
+        if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc:
             raise ValueError
     except ValueError:
         raise LoadError(f"load needs an address such as http://127.0.0.1:8000/, not {url!r}") from None
     try:
-        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
-        local = False
-    if not local:
+        address = None
+    if address is None or not address.is_loopback:
         raise LoadError(f"load stays on this machine: {host} is not a loopback address such as 127.0.0.1")
-    return url
+    return {"host": str(address), "port": port or (443 if tls else 80), "tls": tls}
 
 
 def _whole(name: str, value: object, most: int) -> int:
@@ -180,16 +177,27 @@ def _headers(headers: object) -> dict[str, str]:
     for name, value in headers.items():
         if not isinstance(name, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
             raise LoadError(f"{name!r} is not a header's name")
-        if not isinstance(value, str) or re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
+        if not isinstance(value, str) or re.search(r"[^\t\x20-\x7e\xa0-\xff]", value):
             raise LoadError(f"the header {name} must have a str of one line, not {value!r}")
     return {name.lower(): value for name, value in headers.items()}
 
 
-def _body(json: object) -> bytes:
-    try:
-        return json_module.dumps(json).encode()
-    except (TypeError, ValueError) as error:
-        raise LoadError(f"json: {error}") from None
+def _message(method: str, url: str, headers: dict[str, str], json: object) -> bytes:
+    """The request as it goes over the wire, made once."""
+    parts = urlsplit(url)
+    target = quote(parts.path or "/", safe=SAFE) + (f"?{quote(parts.query, safe=SAFE)}" if parts.query else "")
+    headers = {"host": parts.netloc, **headers}
+    body = b""
+    if json is not None:
+        try:
+            body = json_module.dumps(json).encode()
+        except (TypeError, ValueError) as error:
+            raise LoadError(f"json: {error}") from None
+        headers = {"content-type": "application/json", **headers, "content-length": str(len(body))}
+    elif method in ("POST", "PUT", "PATCH"):
+        headers = {**headers, "content-length": "0"}
+    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    return "\r\n".join(lines).encode("latin-1") + body
 
 
 def _bar(requests: int, concurrency: int) -> Callable[[Any], None]:
