@@ -208,15 +208,19 @@ MEASURED = re.compile(rf"(?<![\w.])(\d[\d,]*(?:\.\d+)?)[ \u00a0-]?({'|'.join(UNI
 
 
 def literals(code: str) -> set[float]:
-    """The numbers that code sets. Cells with a magic are read line by line."""
+    """The numbers that code sets, also in a query such as "/wait?seconds=0.3". A cell with a magic is read by line."""
     found: set[float] = set()
     for piece in [code, *code.splitlines()]:
         try:
             tree = ast.parse(piece.strip())
         except SyntaxError:
             continue
-        constants = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
-        found |= {float(value) for value in constants if isinstance(value, (int, float))}
+        constants = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+        for value in constants:
+            if isinstance(value, str):
+                found |= {float(number) for number in re.findall(r"=(\d+(?:\.\d+)?)", value)}
+            elif isinstance(value, (int, float)):
+                found.add(float(value))
     return found
 
 
