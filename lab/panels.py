@@ -8,7 +8,7 @@ from typing import Any
 
 from IPython.core.getipython import get_ipython
 from IPython.display import clear_output, display
-from ipywidgets import HTML, Button, Dropdown, HBox, IntSlider, Output, VBox  # type: ignore[import-untyped]
+from ipywidgets import HTML, Button, HBox, IntSlider, Output, ToggleButtons, VBox  # type: ignore[import-untyped]
 
 from lab.errors import LabError
 from lab.messages import say
@@ -94,7 +94,7 @@ class Panel:
 def play(run: Callable[..., object], **controls: tuple[int, ...] | list[str]) -> None:
     """Displays a panel that calls `run` with the values set in it, and shows what that returns, displays and prints.
 
-    A control is `(low, high)` or `(low, high, start)`, whole numbers, for a slider; or a list of choices for a menu.
+    A control is `(low, high)` or `(low, high, start)`, whole numbers, for a slider; or a list of choices for buttons.
     An exception of `run` is one line in the panel. `run` may be called in another thread than the cells.
 
     Raises LabError when a control is neither.
@@ -102,10 +102,11 @@ def play(run: Callable[..., object], **controls: tuple[int, ...] | list[str]) ->
     Panel(run, controls).show()
 
 
-def _control(name: str, values: Any) -> IntSlider | Dropdown:
+def _control(name: str, values: Any) -> IntSlider | ToggleButtons:
     match values:
         case [*choices] if isinstance(values, list) and choices:
-            return Dropdown(description=name, options=choices, style=STYLE, layout=WIDE)
+            # Not Dropdown: JupyterLab takes the arrow keys for itself, so that a keyboard could not choose.
+            return ToggleButtons(description=name, options=choices, style=STYLE | {"button_width": "auto"})
         case int(low), int(high):
             start = low
         case int(low), int(high), int(start):
@@ -120,7 +121,7 @@ def _control(name: str, values: Any) -> IntSlider | Dropdown:
     )
 
 
-def _words(name: str, control: IntSlider | Dropdown) -> str:
+def _words(name: str, control: IntSlider | ToggleButtons) -> str:
     if isinstance(control, IntSlider):
         return f"{name}: from {control.min} to {control.max}"
     return f"{name}: {', '.join(map(str, control.options))}"

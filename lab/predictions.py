@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from ipywidgets import HTML, RadioButtons, VBox  # type: ignore[import-untyped]
+from ipywidgets import HTML, ToggleButtons, VBox  # type: ignore[import-untyped]
 
 from lab.errors import LabError
 from lab.messages import say
@@ -17,8 +17,10 @@ class Prediction:
         self.question, self.choices = question, [str(choice) for choice in choices]
         if len(self.choices) < 2 or len(set(self.choices)) < len(self.choices):
             raise LabError("predict takes a question and two or more different choices")
-        # RadioButtons has no label of its own that wraps; the tooltip names the group for a screen reader.
-        self.buttons = RadioButtons(options=self.choices, value=None, tooltip=question, layout={"width": "auto"})
+        # Not RadioButtons: JupyterLab takes the arrow keys, so that a keyboard would reach the first choice only.
+        self.buttons = ToggleButtons(options=self.choices, value=None, style={"button_width": "auto"})
+        self.label = HTML(f"<b>{escape(question)}</b>")
+        self.buttons.observe(self._say, "value")
 
     @property
     def guess(self) -> str | None:
@@ -38,14 +40,17 @@ class Prediction:
         else:
             say(f"It was {truth}. You said {guess}.", kind="warning")
 
+    def _say(self, _: object) -> None:
+        """The chosen button differs in shade only; the words do not."""
+        self.label.value = f"<b>{escape(self.question)}</b> You say {escape(self.guess or 'nothing')}."
+
     def show(self) -> None:
-        """Displays the question with a radio button a choice."""
-        question = f"<b>{escape(self.question)}</b>"
+        """Displays the question with a button a choice."""
         items = "".join(f"<li>{escape(choice)}</li>" for choice in self.choices)
         show_widget(
-            VBox([HTML(question), self.buttons]),
+            VBox([self.label, self.buttons]),
             plain="\n".join([self.question, *(f"- {choice}" for choice in self.choices)]),
-            html=f"<p>{question} Run this cell to choose.</p><ul>{items}</ul>",
+            html=f"<p><b>{escape(self.question)}</b> Run this cell to choose.</p><ul>{items}</ul>",
         )
 
     def _ipython_display_(self) -> None:

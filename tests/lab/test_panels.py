@@ -1,18 +1,18 @@
 from collections.abc import Iterator
 
 import pytest
-from ipywidgets import Dropdown, IntSlider
+from ipywidgets import IntSlider, ToggleButtons
 
 from lab.errors import LabError
 from lab.panels import Panel, play
 from tests.lab.live_kernel import LiveKernel, Message, texts
 
 
-def test_a_tuple_is_a_slider_and_a_list_is_a_menu() -> None:
+def test_a_tuple_is_a_slider_and_a_list_is_buttons() -> None:
     panel = Panel(print, {"clients": (1, 64), "latency_ms": (10, 500, 100), "server": ["WSGI", "ASGI"]})
     clients, latency, server = panel.controls.values()
     assert isinstance(clients, IntSlider)
-    assert isinstance(server, Dropdown)
+    assert isinstance(server, ToggleButtons)
     assert (clients.min, clients.max, clients.value) == (1, 64, 1)
     assert (latency.min, latency.max, latency.value) == (10, 500, 100)
     assert (server.options, server.value) == (("WSGI", "ASGI"), "WSGI")
