@@ -17,6 +17,7 @@ from typing import Annotated
 
 from fastapi import FastAPI, Query, Request
 
+WORKERS = 2
 Loops = Annotated[int, Query(ge=1, le=20_000_000)]
 Work = dict[str, float]
 
@@ -31,7 +32,10 @@ def compute(loops: int) -> Work:
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     spawn = multiprocessing.get_context("spawn")  # a fork would copy locks held by other threads
-    with ProcessPoolExecutor(max_workers=2, mp_context=spawn) as app.state.pool:
+    all_up = spawn.Barrier(WORKERS)  # the pool starts a process only when none is idle: here each waits for the others
+    with ProcessPoolExecutor(WORKERS, spawn, initializer=all_up.wait, initargs=(30,)) as app.state.pool:
+        loop = asyncio.get_running_loop()
+        await asyncio.gather(*[loop.run_in_executor(app.state.pool, compute, 1) for _ in range(WORKERS)])
         yield
 
 
