@@ -99,6 +99,9 @@ def main(arguments: list[str]) -> int:
             stopped = events.get(timeout=0.2) == "stop"
     tree.end()
     code = command.wait()
+    with contextlib.suppress(ChildProcessError):
+        while sys.platform != "win32" and os.waitpid(-1, os.WNOHANG)[0]:
+            pass  # in a container, process 1 may not do it
     return code if code >= 0 else 128 - code  # as a shell tells that a signal ended it
 
 

@@ -124,9 +124,10 @@ class Holding:
 @pytest.fixture
 def holding() -> Iterator[Holding]:
     held = Holding()
+    threads = threading.active_count()
     yield held
     held.release.set()
-    assert eventually(lambda: not [t for t in threading.enumerate() if t.name == "lab server"])
+    assert eventually(lambda: threading.active_count() <= threads)
 
 
 # Which server
