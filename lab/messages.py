@@ -15,4 +15,6 @@ def say(plain: str, html: str = "", kind: Kind = "info") -> None:
         print(plain)
         return
     body = html or f"<span style='white-space: pre-wrap'>{escape(plain)}</span>"
-    display({"text/plain": plain, "text/html": f'<div class="alert alert-{kind}">{body}</div>'}, raw=True)
+    # The boxes are light in JupyterLab's dark theme too, where its text has less contrast than 4.5 to 1.
+    html = f'<div class="alert alert-{kind}" style="color: #222">{body}</div>'
+    display({"text/plain": plain, "text/html": html}, raw=True)

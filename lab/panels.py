@@ -16,6 +16,7 @@ from lab.widgets import show_widget
 
 BUSY = "<progress aria-label='running'></progress>"  # without a value the browser draws it moving
 STYLE = {"description_width": "9em"}
+ROW = {"display": "flex", "align_items": "center"}
 WIDE = {"width": "32em", "max_width": "100%"}
 
 # One run at a time in this kernel, or two would measure each other: JupyterLab has clicks handled in a thread of their
@@ -106,7 +107,7 @@ def _control(name: str, values: Any) -> IntSlider | ToggleButtons:
     match values:
         case [*choices] if isinstance(values, list) and choices:
             # Not Dropdown: JupyterLab takes the arrow keys for itself, so that a keyboard could not choose.
-            return ToggleButtons(description=name, options=choices, style=STYLE | {"button_width": "auto"})
+            return ToggleButtons(description=name, options=choices, style=STYLE | {"button_width": "auto"}, layout=ROW)
         case int(low), int(high):
             start = low
         case int(low), int(high), int(start):
