@@ -4,6 +4,7 @@ Shows:  a blocking call in the model it was made for: the server's other threads
 Costs:  one thread for each call in flight; the server's number of threads is the limit.
 Needs:  httpx waitress
 Run:    waitress-serve --listen=127.0.0.1:8000 calls_upstream_wsgi:app    then    curl -i http://127.0.0.1:8000/
+        UPSTREAM_URL names the service to call; until something listens there the answer is 502.
 """
 
 import os

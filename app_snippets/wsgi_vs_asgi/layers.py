@@ -3,7 +3,7 @@
 Shows:  what FastAPI adds: it calls Pydantic for you, and answers 422 where the others answer 500 or by hand.
 Costs:  see the chapter: each layer's price is measured there.
 Needs:  fastapi uvicorn
-Run:    uvicorn layers:app    then    curl -i http://127.0.0.1:8000/fastapi?number=21
+Run:    uvicorn layers:app    then    curl -i "http://127.0.0.1:8000/fastapi/?number=21"
 """
 
 from fastapi import FastAPI

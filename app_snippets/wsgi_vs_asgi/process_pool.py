@@ -3,7 +3,7 @@
 Shows:  why no kind of handler makes computing overlap in one process, and what does.
 Costs:  a process a worker (import time, memory), and pickling what goes in and out.
 Needs:  fastapi uvicorn
-Run:    uvicorn process_pool:app    then    curl -i http://127.0.0.1:8000/pool?loops=100000
+Run:    uvicorn process_pool:app    then    curl -i "http://127.0.0.1:8000/pool?loops=100000"
 """
 
 import asyncio

@@ -3,7 +3,7 @@
 Shows:  a stand-in for the database, the supplier or the model that a real endpoint waits for.
 Costs:  a timer a request: thousands may wait at once.
 Needs:  fastapi uvicorn
-Run:    uvicorn slow_upstream:app    then    curl -i http://127.0.0.1:8000/wait?seconds=0.1
+Run:    uvicorn slow_upstream:app    then    curl -i "http://127.0.0.1:8000/wait?seconds=0.1"
 """
 
 import asyncio
