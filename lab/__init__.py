@@ -44,7 +44,7 @@ _HOME = {
     "todo": "exercises",
 }
 
-__all__ = sorted(_HOME)  # noqa: PLE0605
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> object:
