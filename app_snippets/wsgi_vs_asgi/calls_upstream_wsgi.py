@@ -7,6 +7,7 @@ Run:    waitress-serve --listen=127.0.0.1:8000 calls_upstream_wsgi:app    then  
         UPSTREAM_URL names the service to call; until something listens there the answer is 502.
 """
 
+import atexit
 import os
 from collections.abc import Iterable
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -16,6 +17,7 @@ import httpx
 
 def create_app(upstream: str) -> WSGIApplication:
     client = httpx.Client(timeout=10)  # one for all threads: it is thread-safe, and keeps connections open
+    atexit.register(client.close)  # WSGI has no lifespan: nothing else says when the app is over
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
