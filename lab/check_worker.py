@@ -67,7 +67,11 @@ def examine(check: Callable[[Any], Any], pickled: bytes) -> str:
     solved: str
     if inspect.iscoroutinefunction(check):
         with asyncio.Runner() as runner:
-            solved = runner.run(in_loop(check, answer))
+            try:
+                solved = runner.run(in_loop(check, answer))
+            except BaseException as error:
+                sitting.refusal = refusal_for(error)  # now: closing the loop may take longer than there is time
+                raise
     else:
         solved = check(answer)
     before.require_nothing_more()
@@ -76,20 +80,16 @@ def examine(check: Callable[[Any], Any], pickled: bytes) -> str:
 
 async def in_loop(check: Callable[[Any], Any], answer: object) -> str:
     sitting.loop = asyncio.get_running_loop()
-    try:
-        solved: str = await check(answer)
-        await judging.settled()
-        left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        names = ", ".join(sorted({task.get_coro().__qualname__ for task in left}))  # type: ignore[union-attr]
-        require(
-            not left,
-            got=f"{counted(len(left), 'task')} left running: {names}",
-            expected="none left when the answer is done",
-            look="await or cancel every task you create; asyncio.TaskGroup does both",
-        )
-    except BaseException as error:
-        sitting.refusal = refusal_for(error)  # now: closing the loop may take longer than there is time
-        raise
+    solved: str = await check(answer)
+    await judging.settled()
+    left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    names = ", ".join(sorted({task.get_coro().__qualname__ for task in left}))  # type: ignore[union-attr]
+    require(
+        not left,
+        got=f"{counted(len(left), 'task')} left running: {names}",
+        expected="none left when the answer is done",
+        look="await or cancel every task you create; asyncio.TaskGroup does both",
+    )
     return solved
 
 

@@ -115,9 +115,8 @@ def _outcome(id: str, pickled: bytes, limit: float) -> Outcome:
     def refused(got: str, look: str) -> Outcome:
         return Outcome(None, Refusal(called, got, "an answer", look), False, "", 0)
 
-    outcome = None
+    worker, outcome = _warm_worker(), None
     try:
-        worker = _warm_worker()
         outcome = worker.call((id, pickled, limit), limit + 1, hear)
     except _TooLate as late:
         return late.outcome
@@ -227,22 +226,21 @@ def progress_file() -> Path:
     return Path(os.environ.get("LAB_PROGRESS") or ROOT / "progress.txt")
 
 
-def _solved() -> tuple[set[str], str]:
+def _solved() -> tuple[list[str], str]:
     """The solved exercises, and what went wrong when they were read, if anything."""
     try:
-        return set(progress_file().read_text(encoding="utf-8").split()), ""
+        return progress_file().read_text(encoding="utf-8").split(), ""
     except FileNotFoundError:
-        return set(), ""
+        return [], ""
     except (OSError, UnicodeDecodeError) as error:
-        return set(), f"progress.txt cannot be read: {_reason(error)}"
+        return [], f"progress.txt cannot be read: {_reason(error)}"
 
 
 def _remember(id: str) -> None:
     solved, trouble = _solved()
     try:
         if not trouble and id not in solved:
-            with progress_file().open("a", encoding="utf-8") as file:
-                file.write(f"{id}\n")
+            progress_file().write_text("\n".join([*solved, id, ""]), encoding="utf-8")
     except OSError as error:
         trouble = f"progress.txt cannot be written: {_reason(error)}"
     if trouble:
@@ -273,8 +271,11 @@ def read_notebook(chapter: int) -> dict[str, Section]:
     """The exercises of a chapter, by id, from the headings and hints of its notebook."""
     sections: dict[str, Section] = {}
     for path in _notebooks(chapter):
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        text = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+        try:
+            cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+            text = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+        except (OSError, ValueError, KeyError, TypeError):
+            raise LabError(f"notebooks/{path.name} cannot be read as a notebook") from None
         for part in re.split(r"^(?=#{2,3} )", text, flags=re.MULTILINE):
             if heading := _HEADING.match(part):
                 id, title, minutes = heading.groups()

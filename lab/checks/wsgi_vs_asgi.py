@@ -183,8 +183,8 @@ async def raw_asgi_app(answer: App) -> str:
 
     with called("GET /echo/naïve café from uvicorn"):
         response = await served(answer, "/echo/naïve café")
-    right = (200, "/echo/naïve café".encode())
-    require(response == right, got=shown(response), expected=shown(right))
+    expected = (200, "/echo/naïve café".encode())
+    require(response == expected, got=shown(response), expected=shown(expected))
     return "by hand and on uvicorn: echoes as UTF-8, 404 elsewhere, lifespan answered both times"
 
 
@@ -201,7 +201,10 @@ async def served(app: App, path: str) -> tuple[int, bytes]:
         finally:
             connection.close()
 
-    with serve(app) as server:
+    async def as_given(scope: Message, receive: Any, send: Any) -> None:
+        await app(scope, receive, send)
+
+    with serve(as_given) as server:
         return await asyncio.to_thread(get, server.url)
 
 
