@@ -21,7 +21,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from lab.errors import LabError
 from lab.worker import Report, run
 
-SPARE_FILES = 64  # what the process itself and the loop keep open
+SPARE_FILES = 32  # what the process itself and the loop keep open
 QUANTILES = {"p50": 0.50, "p90": 0.90, "p99": 0.99, "max": 1.0}
 
 

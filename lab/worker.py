@@ -59,7 +59,7 @@ class Worker:
             cwd=ROOT,
             **_OWN_GROUP,
         )
-        self._words = ""
+        self._words, self._spoilt = "", False
         self._calling = threading.Lock()
         self._replies: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, name=f"replies of {module}", daemon=True)
@@ -72,7 +72,7 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        return self._process.poll() is None
+        return not self._spoilt and self._process.poll() is None
 
     def call(self, request: object, seconds: float, on_progress: Callable[[Any], None] = lambda _: None) -> Any:
         """Sends `request` and returns the reply; `on_progress` gets what the worker reports on the way.
@@ -89,6 +89,7 @@ class Worker:
             try:
                 kind, value = self._ask(message, seconds, on_progress)
             except BaseException:  # an interrupt, say: the reply would be taken for the next call's
+                self._spoilt = True  # even where a second interrupt cuts the next line short
                 self.stop()
                 raise
         if kind == "raised":
@@ -97,8 +98,7 @@ class Worker:
 
     def stop(self) -> None:
         """Ends the process, and what it started, at once. Safe to call again."""
-        atexit.unregister(self.stop)
-        if self.alive:
+        if self._process.poll() is None:
             for child in _children(self.pid):
                 with contextlib.suppress(psutil.Error):
                     child.kill()
@@ -112,6 +112,7 @@ class Worker:
         if not self._stderr.closed:
             self._words = self._last_words()
             self._stderr.close()
+        atexit.unregister(self.stop)
 
     def _ask(self, message: bytes, seconds: float, on_progress: Callable[[Any], None]) -> tuple[str, Any]:
         assert self._process.stdin
