@@ -7,6 +7,7 @@ from pathlib import Path
 import nbformat
 
 FOLDERS = ("app_snippets", "benchmarks", "lab", "notebooks", "solutions", "tests", ".ci", ".github")
+OF_ALL = {"__init__", "__pycache__", "test_every_snippet_alone"}
 PAGES = ("README.md", "CONTRIBUTING.md", "INSTRUCTORS.md")
 
 
@@ -39,7 +40,7 @@ def misnamed(root: Path) -> Iterator[str]:
     for place, (pattern, form) in places.items():
         expected = {form.format(name) for name in (chapters.values() if place == "solutions" else chapters)}
         for path in sorted((root / place).glob(pattern)):
-            if path.stem not in expected | {"__init__", "__pycache__"}:
+            if path.stem not in expected | OF_ALL:
                 yield f"{place}/{path.name} belongs to no chapter"
 
 
