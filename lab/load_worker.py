@@ -10,7 +10,6 @@ import errno
 import gc
 import math
 import ssl
-import sys
 from array import array
 from collections import Counter
 from time import perf_counter
@@ -18,10 +17,8 @@ from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from lab.errors import LabError
 from lab.worker import Report, run
 
-SPARE_FILES = 32  # what the process itself and the loop keep open
 QUANTILES = {"p50": 0.50, "p90": 0.90, "p99": 0.99, "max": 1.0}
 
 
@@ -164,24 +161,6 @@ def kind(error: Exception) -> str:
     return "other"
 
 
-def allow_open_files(concurrency: int) -> None:
-    """Raises this process's own limit, which costs nothing, as far as the system lets it."""
-    if sys.platform == "win32":
-        return
-    import resource
-
-    needed = concurrency + SPARE_FILES
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= needed:
-        return
-    if hard != resource.RLIM_INFINITY and hard < needed:
-        raise LabError(
-            f"concurrency={concurrency} needs {needed} open files and the limit is {hard}: "
-            f"lower it, or run `ulimit -n 4096` before `make lab`"
-        )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-
-
 def quantiles(latencies: list[float]) -> dict[str, float]:
     """Latencies that were really seen (nearest rank), in seconds; nan where there is none."""
     if not latencies:
@@ -244,7 +223,6 @@ def main() -> None:
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
 
         def handle(plan: dict[str, Any], report: Report) -> dict[str, Any]:
-            allow_open_files(plan["concurrency"])
             return runner.run(drive(plan, report))
 
         run(handle)

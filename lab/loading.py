@@ -23,6 +23,7 @@ from lab.worker import Worker, WorkerDied, WorkerTimeout
 
 MAX_REQUESTS, MAX_CONCURRENCY, MAX_SECONDS = 200_000, 1_000, 120
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+FILES, SPARE_FILES = 4_096, 32  # open files: as many as may be of use, and what a process opens besides connections
 SAFE = "/?:@!$&'()*+,;=-._~%"  # what a path and a query may hold as it is
 SILENCE = 30  # seconds; the worker reports several times a second
 
@@ -100,7 +101,7 @@ def load(
         "within": _seconds("within", within),
     }
     plan["message"] = _message(_method(method), url, _headers(headers), json)
-
+    _allow_open_files(plan["concurrency"])
     show = _bar(requests, plan["concurrency"])
     end = "stopped"
     try:
@@ -108,10 +109,6 @@ def load(
         end = repr(loaded)
     except (WorkerDied, WorkerTimeout) as error:
         raise LoadError(f"the process that drives the load ended ({error}); the next load starts a new one") from None
-    except LoadError:
-        raise
-    except LabError as error:
-        raise LoadError(str(error)) from None
     finally:
         show(end)
     return loaded
@@ -198,6 +195,23 @@ def _message(method: str, url: str, headers: dict[str, str], json: object) -> by
         headers = {**headers, "content-length": "0"}
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
     return "\r\n".join(lines).encode("latin-1") + body
+
+
+def _allow_open_files(concurrency: int) -> None:
+    """Raises the soft limit as far as the hard one lets it: for a server in this process, and for the worker."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    if limit < concurrency + SPARE_FILES:
+        raise LoadError(
+            f"concurrency={concurrency} needs {concurrency + SPARE_FILES} open files and the limit is {limit}: "
+            f"lower it, or run `ulimit -n {FILES}` before `make lab`"
+        )
 
 
 def _bar(requests: int, concurrency: int) -> Callable[[Any], None]:
