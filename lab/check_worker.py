@@ -83,7 +83,7 @@ async def in_loop(check: Callable[[Any], Any], answer: object) -> str:
     solved: str = await check(answer)
     await judging.settled()
     left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    names = ", ".join(sorted({task.get_coro().__qualname__ for task in left}))  # type: ignore[union-attr]
+    names = ", ".join(sorted({getattr(task.get_coro(), "__qualname__", "a task") for task in left}))
     require(
         not left,
         got=f"{counted(len(left), 'task')} left running: {names}",
@@ -104,7 +104,9 @@ class Left:
     @classmethod
     def now(cls) -> "Left":
         me = psutil.Process()
-        ports = {c.laddr.port for c in me.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+        ports: set[int] = set()
+        with contextlib.suppress(psutil.AccessDenied):
+            ports = {c.laddr.port for c in me.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
         return cls(frozenset(threading.enumerate()), frozenset(me.children(recursive=True)), frozenset(ports))
 
     def require_nothing_more(self) -> None:

@@ -149,10 +149,10 @@ TO_ANY: dict[str, tuple[Make, str]] = {
     "holds the interpreter": (instead(lambda: sum(range(10**12))), "still running after 0.5 s"),
     "returns what has no repr": (instead(Unprintable), "got "),
     "recurses": (instead(recurses), "raised RecursionError"),
-    "leaves a thread": (as_well(leaves_a_thread), "1 thread left behind"),
-    "leaves a thread that holds the process": (as_well(leaves_a_thread_that_holds_the_process), "1 thread left behind"),
-    "leaves a port": (as_well(leaves_a_port), "1 open port left behind"),
-    "leaves a process": (as_well(leaves_a_process), "1 process left behind"),
+    "leaves a thread": (as_well(leaves_a_thread), "threads left behind"),
+    "leaves a thread that holds the process": (as_well(leaves_a_thread_that_holds_the_process), "threads left behind"),
+    "leaves a port": (as_well(leaves_a_port), "open ports left behind"),
+    "leaves a process": (as_well(leaves_a_process), "processes left behind"),
 }
 TO_THE_LIMIT = {"never ends", "sleeps", "holds the interpreter", "cannot be cancelled"}
 
