@@ -214,6 +214,15 @@ class NotebookPage:
     def code_cells(self) -> list[dict[str, Any]]:
         return [cell for cell in self.cells() if cell["cell_type"] == "code" and cell["source"].strip()]
 
+    def failed(self) -> list[str]:
+        """The cells that raised, each with its error, but for those that are tagged to raise."""
+        return [
+            f"{output['ename']}: {output['evalue']}\nin the cell\n{cell['source']}"
+            for cell in self.code_cells()
+            for output in cell["outputs"]
+            if output["output_type"] == "error" and "raises-exception" not in cell["metadata"].get("tags", [])
+        ]
+
     def restart_and_run_all(self, seconds: float) -> None:
         self.idle()
         self.page.evaluate(
@@ -259,6 +268,14 @@ class NotebookPage:
             if time.monotonic() > deadline:
                 raise AssertionError(f"the kernel was never sent {part}")
             self.page.wait_for_timeout(20)
+
+    def show_end_of(self, index: int) -> None:
+        """Scrolls until the last output of a cell is the last thing that is seen, and puts the side panel away."""
+        self.page.evaluate("window.jupyterapp.shell.collapseLeft()")
+        self.page.evaluate("index => { notebook.activeCellIndex = index; notebook.deselectAll() }", index)
+        self.page.wait_for_timeout(500)  # the notebook scrolls to its active cell first
+        self.output(index).evaluate("area => area.scrollIntoView({block: 'end'})")
+        self.page.wait_for_timeout(500)
 
     def picture(self, folder: Path, name: str) -> None:
         """Writes the whole notebook into PNG files of a window's height each."""

@@ -80,9 +80,8 @@ def runs_from_top_to_bottom(notebook: NotebookPage) -> None:
     drawn_before = len(notebook.figures())
     notebook.restart_and_run_all(seconds=240)
     cells = notebook.code_cells()
+    assert notebook.failed() == []
     for cell in cells:
-        errors = [output["evalue"] for output in cell["outputs"] if output["output_type"] == "error"]
-        assert not errors or "raises-exception" in cell["metadata"].get("tags", []), cell["source"]
         if cell["source"].startswith("check("):
             assert "not solved yet, as expected" in notebook.output(cell["index"]).inner_text()
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
