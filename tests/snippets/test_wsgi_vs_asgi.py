@@ -83,8 +83,17 @@ async def test_the_upstream_waits_as_long_as_it_is_told_within_limits() -> None:
         assert (await client.get("/wait?seconds=11")).status_code == 422
 
 
+async def test_the_upstream_holds_its_calls_until_nobody_comes(upstream: Any) -> None:
+    async with httpx.AsyncClient(base_url=upstream.url) as client:
+        first = asyncio.create_task(client.get("/hold?quiet=0.4"))
+        await asyncio.sleep(0.2)
+        second = await client.get("/hold?quiet=0.4")
+        assert (await first).json()["held"] > second.json()["held"] >= 0.4
+    assert upstream.observed.peak == 2
+
+
 def test_a_wsgi_app_calls_its_upstream_once_for_each_thread_at_a_time(upstream: Any) -> None:
-    with serve(calls_upstream_wsgi.create_app(upstream.url + "/wait?seconds=0.3"), threads=3) as server:
+    with serve(calls_upstream_wsgi.create_app(upstream.url + "/hold?quiet=0.2"), threads=3) as server:
         assert load(server.url, requests=6, concurrency=6).statuses == {200: 6}
     assert upstream.observed.peak == 3
 
@@ -134,14 +143,14 @@ def test_the_clients_of_the_handlers_are_closed_with_the_app(upstream: Any) -> N
 
 
 def test_the_thread_limit_is_how_many_def_endpoints_run_at_once(upstream: Any) -> None:
-    with serve(thread_limit.create_app(upstream.url + "/wait?seconds=0.3", threads=3)) as server:
+    with serve(thread_limit.create_app(upstream.url + "/hold?quiet=0.2", threads=3)) as server:
         assert load(server.url + "/report", requests=6, concurrency=6).statuses == {200: 6}
     assert upstream.observed.peak == 3
 
 
 def test_the_thread_limit_does_not_reach_another_app(upstream: Any) -> None:
     with serve(thread_limit.create_app(upstream.url + "/wait?seconds=0", threads=1)):
-        other = thread_limit.create_app(upstream.url + "/wait?seconds=0.3", threads=4)
+        other = thread_limit.create_app(upstream.url + "/hold?quiet=0.2", threads=4)
         with serve(other) as server:
             load(server.url + "/report", requests=4, concurrency=4)
     assert upstream.observed.peak == 4
