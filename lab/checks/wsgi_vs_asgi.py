@@ -363,6 +363,7 @@ class Calls:
 
     async def in_flight(self, number: int) -> bool:
         """Whether that many calls come to be in flight, and no more."""
+        await settled()  # a call that was let go ends first
         arrived = await eventually(lambda: len(self.waiting) >= number, within=0.5)
         await settled()
         return arrived and len(self.waiting) == number
