@@ -11,18 +11,19 @@ UV = $(shell $(PYTHON) -c "import shutil; print('uv' if shutil.which('uv') else 
 COMPILE = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --no-annotate --no-header --quiet
 
 define HELP
-make lab       install and open the first chapter in JupyterLab; ARGS="--no-browser --port 8899" are passed to it
-make test      install and run every test and every notebook; ARGS="notebooks/00_start_here.ipynb" for some of them
-make lint      check style, types, imports, spelling and the workflow
-make refresh   run every notebook and store its outputs; ARGS="notebooks/00_start_here.ipynb" for some of them
-make bench     compare with peers, side by side
-make pins      compile requirements*.txt from pyproject.toml; ARGS=--upgrade for the newest
-make newest    install the newest releases that pyproject.toml admits, whatever is pinned
+make lab         install and open the first chapter in JupyterLab; ARGS="--no-browser --port 8899" are passed to it
+make test        install and run every test and every notebook; ARGS="notebooks/00_start_here.ipynb" for some of them
+make lint        check style, types, imports, spelling and the workflow
+make refresh     run every notebook and store its outputs; ARGS="notebooks/00_start_here.ipynb" for some of them
+make bench       compare with peers, side by side
+make screenshot  take the picture of README.md anew, with Chromium
+make pins        compile requirements*.txt from pyproject.toml; ARGS=--upgrade for the newest
+make newest      install the newest releases that pyproject.toml admits, whatever is pinned
 
 PYTHON=python3.13 chooses the Python, VENV=.venv313 the folder of its environment.
 endef
 
-.PHONY: help lab test lint refresh bench pins newest
+.PHONY: help lab test lint refresh bench screenshot pins newest
 help:
 	$(info $(HELP))@cd .
 
@@ -45,6 +46,9 @@ refresh: $(VENV)/test.stamp
 
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks $(ARGS)
+
+screenshot: $(VENV)/test.stamp
+	$(BIN)/python -m tests.browser.screenshot
 
 pins: $(VENV)/test.stamp
 	$(COMPILE) --output-file requirements.txt $(ARGS)

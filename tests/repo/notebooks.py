@@ -95,7 +95,7 @@ def failing(notebook: Notebook) -> Iterator[str]:
     for n, cell in enumerate(code_cells(notebook)):
         errors = [output for output in cell.outputs if output.output_type == "error"]
         if errors and "raises-exception" not in tags(cell):
-            yield f"{name(n)} stores an error: {errors[0].ename}: {errors[0].evalue}"
+            yield f"{name(n)} raised {errors[0].ename}: {errors[0].evalue}"
         if not errors and "raises-exception" in tags(cell):
             yield f"{name(n)} is tagged raises-exception and raises nothing"
 

@@ -46,8 +46,8 @@ def refresh(path: Path) -> tuple[str, bool]:
         os.environ["LAB_PROGRESS"] = str(Path(folder, "progress.txt"))  # each notebook starts with nothing solved
         try:
             client.execute()
-        except CellExecutionError as error:
-            return f"not stored: a cell raised {error.ename}: {error.evalue}", False
+        except CellExecutionError:
+            return f"not stored: {next(notebooks.failing(notebook))}", False
         except (CellTimeoutError, DeadKernelError) as error:
             return f"not stored: {error}", False
     for complaint in notebooks.failing(notebook):

@@ -79,7 +79,7 @@ def test_refresh_stores_outputs_without_what_differs_between_machines(tmp_path: 
 @pytest.mark.parametrize(
     ("cell", "why"),
     [
-        ("1 / 0", "not stored: a cell raised ZeroDivisionError: division by zero"),
+        ("1 / 0", "not stored: code cell 1 raised ZeroDivisionError: division by zero"),
         (
             v4.new_code_cell("1", metadata=RAISES),
             "not stored: code cell 1 is tagged raises-exception and raises nothing",
