@@ -3,9 +3,10 @@
 import json
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
-from inspect import getclosurevars, isfunction
+from inspect import getclosurevars
 from linecache import getline
 from pathlib import Path
 from typing import Any, Literal
@@ -149,7 +150,7 @@ def _replace_worker() -> None:
             children = []
         _worker.stop()
         for child in children:
-            if child.is_running():
+            with suppress(psutil.NoSuchProcess):
                 child.kill()
     _worker = Worker("lab.check_worker")
 
@@ -157,8 +158,11 @@ def _replace_worker() -> None:
 def _cannot_leave(answer: object, error: Exception) -> Refusal:
     """What in an answer cannot be sent to another process."""
     name = getattr(answer, "__name__", type(answer).__name__)
-    used = getclosurevars(answer) if isfunction(answer) else None
-    for used_name, value in ({**used.globals, **used.nonlocals} if used else {}).items():
+    used: dict[str, object] = {}
+    with suppress(TypeError, ValueError):  # not a function, or one whose closure is not complete
+        variables = getclosurevars(answer)  # type: ignore[arg-type]
+        used = {**variables.globals, **variables.nonlocals}
+    for used_name, value in used.items():
         try:
             cloudpickle.dumps(value)
         except Exception:
