@@ -93,16 +93,19 @@ def load(
     `timeout` bounds one request, `within` the whole; both in seconds, at most 120. Redirects are not followed and
     proxies are not used. Raises LoadError for any address but this machine's, and for a value out of its bounds.
     """
-    plan: dict[str, Any] = {
-        **_address(url),
-        "requests": _whole("requests", requests, MAX_REQUESTS),
-        "concurrency": min(_whole("concurrency", concurrency, MAX_CONCURRENCY), requests),
+    address = _address(url)
+    requests = _whole("requests", requests, MAX_REQUESTS)
+    concurrency = min(_whole("concurrency", concurrency, MAX_CONCURRENCY), requests)
+    plan = {
+        **address,
+        "message": _message(_method(method), url, _headers(headers), json),
+        "requests": requests,
+        "concurrency": concurrency,
         "timeout": _seconds("timeout", timeout),
         "within": _seconds("within", within),
     }
-    plan["message"] = _message(_method(method), url, _headers(headers), json)
-    _allow_open_files(plan["concurrency"])
-    show = _bar(requests, plan["concurrency"])
+    _allow_open_files(concurrency)
+    show = _bar(requests, concurrency)
     end = "stopped"
     try:
         loaded = Loaded(**_warm().call(plan, SILENCE, on_progress=show))
@@ -135,7 +138,7 @@ def _address(url: object) -> dict[str, Any]:
             raise ValueError
         parts = urlsplit(url)
         host, port, tls = parts.hostname, parts.port, parts.scheme == "https"
-        if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc:
+        if parts.scheme not in ("http", "https") or not host or set("@%") & set(parts.netloc):
             raise ValueError
     except ValueError:
         raise LoadError(f"load needs an address such as http://127.0.0.1:8000/, not {url!r}") from None

@@ -374,6 +374,7 @@ def test_another_machine_is_refused_in_one_line_before_anything_is_sent(
         "http://",
         "http://127.0.0.1:99999/",
         "http://127.0.0.1@example.org/",
+        "http://[::1%lo]/",
         "http://127.0.0.1\\@example.org/",
         "http://127.0.0.1/\r\nx: y",
         "http://[::1",

@@ -1,0 +1,1 @@
+"""Ratios against peers, measured side by side in one run. Each module writes its own section of RESULTS.md."""
