@@ -18,7 +18,7 @@ import psutil
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Playwright
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("app_snippets", "lab", "notebooks")
+COPIED = ("app_snippets", "lab", "notebooks", "pyproject.toml", "requirements.txt")  # what a chapter reads
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -81,8 +81,13 @@ class JupyterLab:
 
     def __init__(self, folder: Path) -> None:
         self.course, self._state = folder / "course", folder / "state"
+        self.course.mkdir(parents=True)
         for name in COPIED:
-            shutil.copytree(ROOT / name, self.course / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_*"))
+            if (ROOT / name).is_dir():
+                ignored = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+                shutil.copytree(ROOT / name, self.course / name, ignore=ignored)
+            else:
+                shutil.copy(ROOT / name, self.course / name)
         for name, value in SETTINGS.items():
             self.set(name, **value)
 
