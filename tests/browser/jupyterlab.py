@@ -50,7 +50,7 @@ CONTRASTS = r"""
         return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
     };
     const illegible = [];
-    for (const element of document.querySelectorAll(".jp-OutputArea *")) {
+    for (const element of document.querySelectorAll(":is(.jp-OutputArea, .jp-RenderedMarkdown) *")) {
         const words = [...element.childNodes].filter(node => node.nodeType === Node.TEXT_NODE)
             .map(node => node.textContent).join("").trim();
         if (!words || !element.offsetParent || element.closest("pre")) continue;
