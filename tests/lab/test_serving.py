@@ -422,7 +422,7 @@ from lab import serve
 @asynccontextmanager
 async def lifespan(app):
     yield
-    print("closed", flush=True)
+    print("closed\\n", end="", flush=True)  # one write: two threads print
 
 serve(FastAPI(lifespan=lifespan), name="named")
 held = serve(FastAPI(lifespan=lifespan))
