@@ -29,7 +29,7 @@ def test_no_file_disagrees_with_pyproject() -> None:
         ("pyproject.toml", "[tool.uv]", "[[tool.uv.index]]\n[tool.uv]", "names a package index"),
         ("requirements.txt", "waitress==", "waitress>=", "no pin: waitress"),
         ("requirements.txt", "waitress==", "waitress==0.", "differ in waitress"),
-        ("requirements.txt", "yarl==", "--index-url https://example.org/simple\nyarl==", "names a package index"),
+        ("requirements.txt", "anyio==", "--index-url https://example.org/simple\nanyio==", "names a package index"),
         ("requirements-dev.txt", "waitress==", "waitress==0.", "differ in waitress"),
         ("requirements-dev.txt", "uvloop", "uv-loop", "differ in uvloop"),
         ("requirements-dev.txt", "sys_platform != 'win32'", "sys_platform == 'linux'", "differ in"),
