@@ -11,7 +11,6 @@ from linecache import getline
 from pathlib import Path
 from typing import Any, Literal
 
-import cloudpickle  # type: ignore[import-untyped]
 import psutil
 from IPython.core.getipython import get_ipython
 from IPython.display import display
@@ -20,6 +19,7 @@ from lab.errors import LabError
 from lab.judging import Exercise, Outcome, Refusal, exercises, one_line
 from lab.judging import todo as todo
 from lab.messages import Kind, say
+from lab.pickling import dumps
 from lab.worker import ROOT, Worker, WorkerDied, WorkerTimeout
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -93,7 +93,7 @@ def run_check(id: str, answer: object, seconds: float | None = None) -> Verdict:
     known = _exercise(id)
     limit = seconds or known.seconds
     try:
-        pickled = cloudpickle.dumps(answer)
+        pickled = dumps(answer)
     except Exception as error:
         return _verdict(known, Outcome(None, _cannot_leave(answer, error), False, "", 0))
     return _verdict(known, _outcome(known.id, pickled, limit))
@@ -164,7 +164,7 @@ def _cannot_leave(answer: object, error: Exception) -> Refusal:
         used = {**variables.globals, **variables.nonlocals}
     for used_name, value in used.items():
         try:
-            cloudpickle.dumps(value)
+            dumps(value)
         except Exception:
             got = f"it uses `{used_name}`, a {type(value).__name__}, which cannot leave the notebook"
             return Refusal(
