@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lab.predictions import predict as predict
     from lab.serving import serve as serve
     from lab.sources import show as show
+    from lab.tracing import trace as trace
 
 _HOME = {
     "bars": "charts",
@@ -42,6 +43,7 @@ _HOME = {
     "show": "sources",
     "timelines": "charts",
     "todo": "exercises",
+    "trace": "tracing",
 }
 
 __all__ = sorted(_HOME)

@@ -13,6 +13,7 @@ from html import escape
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure as Canvas
+from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullFormatter
 
 # The colours of Okabe and Ito, told apart by colour-blind readers as well.
@@ -61,6 +62,30 @@ def timelines(arms: Mapping[str, Sequence[Span]], *, title: str, caption: str) -
     axes[-1].set_xlabel("seconds since the first one started")
     canvas.suptitle(title, x=0.01, ha="left", fontsize=12, color=INK)
     alt = f"{title}. A timeline for each of: {'; '.join(arms)}. Each bar is one request, start to end. {caption}"
+    return Figure(canvas, title, caption, alt)
+
+
+def waterfall(rows: Sequence[tuple[str, str, float, float]], *, title: str, caption: str) -> Figure:
+    """One row a (name, group, start, end) in seconds: a bar, or a dot for a moment. One colour a group."""
+    names = [name for name, _, _, _ in rows]
+    groups = list(dict.fromkeys(group for _, group, _, _ in rows))
+    canvas = Canvas(figsize=(WIDTH, 1.2 + 0.2 * len(rows)), layout="constrained")
+    axis = canvas.subplots()
+    for row, (_, group, start, end) in enumerate(rows):
+        colour = COLOURS[groups.index(group)]
+        if start == end:
+            axis.plot(start * 1000, row, "o", markersize=5, color=colour)
+        else:
+            axis.barh(row, (end - start) * 1000, left=start * 1000, height=0.7, color=colour)
+    axis.set_yticks(range(len(rows)), names, fontsize=9)
+    axis.set_ylim(len(rows) - 0.4, -0.6)
+    axis.set_xlabel("milliseconds since the client sent the request")
+    axis.grid(axis="x", alpha=0.3)
+    keys = [Patch(color=colour, label=group) for group, colour in zip(groups, COLOURS, strict=False)]
+    canvas.legend(handles=keys, loc="outside lower center", ncols=len(keys), frameon=False, labelcolor=INK, fontsize=9)
+    _plain(axis)
+    canvas.suptitle(title, x=0.01, ha="left", fontsize=12, color=INK)
+    alt = f"{title}. A waterfall, one row an event: {'; '.join(names)}. {caption}"
     return Figure(canvas, title, caption, alt)
 
 
