@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from http.client import HTTPConnection, HTTPException
+from inspect import signature
 from time import perf_counter
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,8 +29,8 @@ from lab.serving import serve
 SECONDS = 10  # that the answer may take, and after it the end of the app's call
 LEFT = '<td style="text-align: left">'  # JupyterLab sets tables right
 SEND = "ASGI send http.response."
-OPENS = re.compile("(.+) (in|begins)")
-CLOSES = re.compile("(.+?) (out|ends)(: .+)?")
+OPENS = re.compile("(.+) (begins|enters|in)")
+CLOSES = re.compile("(.+?) (ends|exits|out)(: .+)?")
 
 Report = Callable[[str], None]
 Mark = tuple[str, float]  # what happened, and when, in `time.perf_counter` seconds
@@ -92,7 +93,7 @@ class Beside:
 
 
 def trace(
-    create_app: Callable[[Report, Any], Any],
+    create_app: Callable[..., Any],
     method: str,
     target: str,
     *,
@@ -101,11 +102,12 @@ def trace(
     content: bytes | str | None = None,
     layers: Sequence[str] = (),
 ) -> Trace:
-    """Serves `create_app(report, telemetry)`, sends it one request, and waits until the app's call has ended.
+    """Serves the app of `create_app`, sends it one request, and waits until the app's call has ended.
 
-    `create_app` makes a FastAPI app with `FastAPI(telemetry=telemetry)`, which calls `report("name")` where it wants
-    to be seen. "name in" and "name out" are one bar of the waterfall. `layers` names pure ASGI middlewares to put
-    around the app, the outermost first. `json` is sent with its Content-Type, `content` as it is.
+    `create_app(report)` makes a FastAPI app that calls `report("name")` where it wants to be seen; "name in" and
+    "name out", or "enters" and "exits", are one bar of the waterfall. `create_app(report, telemetry)` is seen in
+    FastAPI's spans as well, when it makes a `FastAPI(telemetry=telemetry)`. `layers` names pure ASGI middlewares to
+    put around the app, the outermost first. `json` is sent with its Content-Type, `content` as it is.
 
     Raises TraceError when no answer comes within 10 s, or when the app's call goes on for 10 s after it.
     """
@@ -113,7 +115,8 @@ def trace(
     # Whatever the environment says about sampling, and without resources of the SDK that would outlive the app.
     provider = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False)
     provider.add_span_processor(recorder)
-    app = create_app(recorder.report, {"tracer_provider": provider})
+    spans = {"telemetry": {"tracer_provider": provider}} if "telemetry" in signature(create_app).parameters else {}
+    app = create_app(recorder.report, **spans)
     for name in reversed(layers):  # the last added is the outermost
         app.add_middleware(_Layer, name=name, report=recorder.report)
     headers = dict(headers or {})

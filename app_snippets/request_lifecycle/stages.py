@@ -25,20 +25,23 @@ def create_app(report: Callable[[str], object], telemetry: TelemetryConfig | Non
         if not authorization:
             raise HTTPException(401, headers={"WWW-Authenticate": "Bearer"})
 
-    def opened(scope: str) -> Callable[..., AsyncIterator[None]]:
-        async def dependency(_: Annotated[None, Depends(token)]) -> AsyncIterator[None]:
-            report(f"{scope} scope in")
+    def resource(name: str) -> Callable[..., AsyncIterator[None]]:
+        async def opened(_: Annotated[None, Depends(token)]) -> AsyncIterator[None]:
+            report(f"{name} enters")
             try:
                 yield
             finally:
-                report(f"{scope} scope out")
+                report(f"{name} exits")
 
-        return dependency
+        return opened
 
     class Item(BaseModel):
         name: Annotated[str, BeforeValidator(says("body validator"))]
 
-    scopes = [Depends(opened("request"), scope="request"), Depends(opened("function"), scope="function")]
+    scopes = [
+        Depends(resource("request scope"), scope="request"),
+        Depends(resource("function scope"), scope="function"),
+    ]
     app = FastAPI(telemetry=telemetry, dependencies=scopes)
 
     @app.post("/items/{number}")
