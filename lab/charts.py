@@ -65,23 +65,25 @@ def timelines(arms: Mapping[str, Sequence[Span]], *, title: str, caption: str) -
     return Figure(canvas, title, caption, alt)
 
 
-def waterfall(rows: Sequence[tuple[str, str, float, float]], *, title: str, caption: str) -> Figure:
-    """One row a (name, group, start, end) in seconds: a bar, or a dot for a moment. One colour a group."""
+def waterfall(
+    rows: Sequence[tuple[str, str, float, float]], *, groups: Sequence[str], title: str, caption: str
+) -> Figure:
+    """One row a (name, group, start, end) in seconds: a bar, or a dot for a moment. Each of `groups` has its colour."""
     names = [name for name, _, _, _ in rows]
-    groups = list(dict.fromkeys(group for _, group, _, _ in rows))
+    colours = dict(zip(groups, COLOURS, strict=False))
     canvas = Canvas(figsize=(WIDTH, 1.2 + 0.2 * len(rows)), layout="constrained")
     axis = canvas.subplots()
     for row, (_, group, start, end) in enumerate(rows):
-        colour = COLOURS[groups.index(group)]
         if start == end:
-            axis.plot(start * 1000, row, "o", markersize=5, color=colour)
+            axis.plot(start * 1000, row, "o", markersize=5, color=colours[group])
         else:
-            axis.barh(row, (end - start) * 1000, left=start * 1000, height=0.7, color=colour)
+            axis.barh(row, (end - start) * 1000, left=start * 1000, height=0.7, color=colours[group])
     axis.set_yticks(range(len(rows)), names, fontsize=9)
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.set_xlabel("milliseconds since the client sent the request")
     axis.grid(axis="x", alpha=0.3)
-    keys = [Patch(color=colour, label=group) for group, colour in zip(groups, COLOURS, strict=False)]
+    drawn = {group for _, group, _, _ in rows}
+    keys = [Patch(color=colour, label=group) for group, colour in colours.items() if group in drawn]
     canvas.legend(handles=keys, loc="outside lower center", ncols=len(keys), frameon=False, labelcolor=INK, fontsize=9)
     _plain(axis)
     canvas.suptitle(title, x=0.01, ha="left", fontsize=12, color=INK)

@@ -28,6 +28,7 @@ from lab.serving import serve
 
 SECONDS = 10  # that the answer may take, and after it the end of the app's call
 LEFT = '<td style="text-align: left">'  # JupyterLab sets tables right
+SEEN_BY = {"client:": "the client", "ASGI": "ASGI", "span": "FastAPI's spans", "route": "the router"}
 SEND = "ASGI send http.response."
 OPENS = re.compile("(.+) (begins|enters|in)")
 CLOSES = re.compile("(.+?) (ends|exits|out)(: .+)?")
@@ -69,7 +70,9 @@ class Trace:
     def waterfall(self, *, caption: str) -> Figure:
         """A row an event, at its real time since the request was sent: a bar from in to out, a dot for a moment."""
         rows = [(name, _seen_by(name), start, end) for name, start, end in _rows(self._marks)]
-        return waterfall(rows, title=f"{self.asked}: {self.status}", caption=caption)
+        return waterfall(
+            rows, groups=[*SEEN_BY.values(), "the app itself"], title=f"{self.asked}: {self.status}", caption=caption
+        )
 
     def __repr__(self) -> str:
         return "\n".join([f"{self.asked}: {self.status}", *self.events])
@@ -181,10 +184,7 @@ def _rows(marks: Sequence[Mark]) -> list[tuple[str, float, float]]:
 
 
 def _seen_by(name: str) -> str:
-    first = name.partition(" ")[0]
-    return {"client:": "the client", "ASGI": "ASGI", "span": "FastAPI's spans", "route": "the router"}.get(
-        first, "the app itself"
-    )
+    return SEEN_BY.get(name.partition(" ")[0], "the app itself")
 
 
 class _Recorder(SpanProcessor):

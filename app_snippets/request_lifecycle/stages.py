@@ -27,21 +27,18 @@ def create_app(report: Callable[[str], object], telemetry: TelemetryConfig | Non
 
     def resource(name: str) -> Callable[..., AsyncIterator[None]]:
         async def opened(_: Annotated[None, Depends(token)]) -> AsyncIterator[None]:
-            report(f"{name} enters")
+            report(f"{name} scope enters")
             try:
                 yield
             finally:
-                report(f"{name} exits")
+                report(f"{name} scope exits")
 
         return opened
 
     class Item(BaseModel):
         name: Annotated[str, BeforeValidator(says("body validator"))]
 
-    scopes = [
-        Depends(resource("request scope"), scope="request"),
-        Depends(resource("function scope"), scope="function"),
-    ]
+    scopes = [Depends(resource("request"), scope="request"), Depends(resource("function"), scope="function")]
     app = FastAPI(telemetry=telemetry, dependencies=scopes)
 
     @app.post("/items/{number}")

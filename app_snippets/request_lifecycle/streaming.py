@@ -7,6 +7,7 @@ Run:    uvicorn streaming:app    then    curl -i http://127.0.0.1:8000/pieces
         The server prints the order.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 
 from fastapi import Depends, FastAPI
@@ -17,22 +18,20 @@ from fastapi.telemetry import TelemetryConfig
 def create_app(report: Callable[[str], object], telemetry: TelemetryConfig | None = None) -> FastAPI:
     def resource(name: str) -> Callable[[], AsyncIterator[None]]:
         async def opened() -> AsyncIterator[None]:
-            report(f"{name} enters")
+            report(f"{name} scope enters")
             try:
                 yield
             finally:
-                report(f"{name} exits")
+                report(f"{name} scope exits")
 
         return opened
 
-    scopes = [
-        Depends(resource("request scope"), scope="request"),
-        Depends(resource("function scope"), scope="function"),
-    ]
+    scopes = [Depends(resource("request"), scope="request"), Depends(resource("function"), scope="function")]
     app = FastAPI(telemetry=telemetry)
 
     async def pieces() -> AsyncIterator[str]:
         for name in ("first", "second"):
+            await asyncio.sleep(0.02)  # a database, say, that gives its rows one by one
             report(f"{name} piece")
             yield f"{name}\n"
 
