@@ -2,8 +2,13 @@
 
 import asyncio
 import contextvars
+import functools
+import logging
+import re
+import secrets
 import sys
 import threading
+import uuid
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,6 +18,8 @@ import anyio.to_thread
 import cloudpickle
 import pytest
 from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
@@ -227,11 +234,120 @@ async def a_capacity_limiter(call: Any, numbers: Any, limit: int) -> Any:
     return results
 
 
+# 3.1
+
+
+def timing_in_a_closure(app: Any, clock: Any) -> Any:
+    async def middleware(scope: Any, receive: Any, send: Any) -> None:
+        arrived = clock()
+
+        async def timed(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).append("Server-Timing", f"app;dur={(clock() - arrived) * 1e3}")
+            await send(message)
+
+        await app(scope, receive, timed)  # a lifespan and a websocket start no http response
+
+    return middleware
+
+
+class TimingForOneRequest:
+    def __init__(self, app: Any, clock: Any) -> None:
+        self.app, self.clock = app, clock
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        responder = send
+        if scope["type"] == "http":
+            responder = functools.partial(self.send, send, self.clock())
+        await self.app(scope, receive, responder)
+
+    async def send(self, send: Any, arrived: float, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            took = round((self.clock() - arrived) * 1000)
+            message["headers"] = [(b"Server-Timing", b"app;dur=%d" % took), *message["headers"]]
+        await send(message)
+
+
+# 3.2
+
+
+def wrapped_around(app: Any, request_ids: Any, hosts: Any, cors: Any, errors: Any) -> Any:
+    return request_ids(hosts(cors(errors(app))))
+
+
+def in_a_loop(app: Any, *layers: Any) -> None:
+    for layer in reversed(layers):
+        app.add_middleware(layer)
+
+
+def ids_around_the_app(app: Any, request_ids: Any, hosts: Any, cors: Any, errors: Any) -> Any:
+    for layer in (errors, cors, hosts):
+        app.add_middleware(layer)
+    return request_ids(app)
+
+
+# 3.3
+
+
+def ids_with_base_http_middleware(app: Any, handler: Any) -> Any:
+    current: Any = contextvars.ContextVar("current", default=None)
+
+    class Ids(BaseHTTPMiddleware):
+        async def dispatch(self, request: Any, call_next: Any) -> Any:
+            id = request.headers.get("x-request-id", "")
+            id = id if re.fullmatch(r"[\w.-]{1,64}", id, re.ASCII) else secrets.token_urlsafe(16)
+            current.set(id)
+            response = await call_next(request)
+            response.headers["X-Request-ID"] = id
+            return response
+
+    def note(record: Any) -> Any:
+        record.request_id = current.get()
+        return record
+
+    handler.addFilter(note)
+    return Ids(app)
+
+
+def ids_by_a_record_factory(app: Any, handler: Any) -> Any:
+    current: Any = contextvars.ContextVar("current", default="")
+    made = logging.getLogRecordFactory()
+
+    def factory(*arguments: Any, **more: Any) -> Any:
+        record = made(*arguments, **more)
+        record.request_id = current.get()
+        return record
+
+    logging.setLogRecordFactory(factory)
+
+    async def middleware(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return await app(scope, receive, send)
+        id = Headers(scope=scope).get("x-request-id", "")
+        id = id if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", id) else str(uuid.uuid4())
+
+        async def with_id(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["X-Request-ID"] = id
+            await send(message)
+
+        token = current.set(id)
+        try:
+            await app(scope, receive, with_id)
+        finally:
+            current.reset(token)
+
+    return middleware
+
+
 RIGHT = {
     "0.1": [in_a_thread_by_hand, with_the_callers_context, with_anyio, in_a_loop_that_is_stopped],
     "1.1": [App(), on_starlette],
     "1.2": [in_a_task_group, in_the_default_pool, in_a_pool_of_its_own, in_anyio_threads],
     "1.3": [workers, a_queue, a_sliding_window, a_clock, a_capacity_limiter],
+    "3.1": [timing_in_a_closure, TimingForOneRequest],
+    "3.2": [wrapped_around, in_a_loop, ids_around_the_app],
+    "3.3": [ids_with_base_http_middleware, ids_by_a_record_factory],
 }
 
 

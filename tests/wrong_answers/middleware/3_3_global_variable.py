@@ -1,0 +1,33 @@
+"""One variable for all requests."""
+
+import re
+from uuid import uuid4
+
+REFUSED_WITH = "the id of another request"
+
+
+def with_request_ids(app, handler):
+    current = "-"
+
+    def add_id(record):
+        record.request_id = current
+        return True
+
+    handler.addFilter(add_id)
+
+    async def with_id(scope, receive, send):
+        nonlocal current
+        if scope["type"] != "http":
+            return await app(scope, receive, send)
+        given = dict(scope["headers"]).get(b"x-request-id", b"")
+        id = given if re.fullmatch(rb"[A-Za-z0-9._-]{1,64}", given) else uuid4().hex.encode()
+        current = id.decode()
+
+        async def send_with_id(message):
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], (b"x-request-id", id)]}
+            await send(message)
+
+        await app(scope, receive, send_with_id)
+
+    return with_id
