@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lab.charts import bars as bars
     from lab.charts import dots as dots
     from lab.charts import lines as lines
+    from lab.charts import onion as onion
     from lab.charts import timelines as timelines
     from lab.claims import claim as claim
     from lab.exercises import check as check
@@ -36,6 +37,7 @@ _HOME = {
     "lines": "charts",
     "load": "loading",
     "observe": "observing",
+    "onion": "charts",
     "play": "panels",
     "predict": "predictions",
     "progress": "exercises",

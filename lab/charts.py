@@ -91,6 +91,36 @@ def waterfall(
     return Figure(canvas, title, caption, alt)
 
 
+def onion(steps: Sequence[str], *, title: str, caption: str) -> Figure:
+    """One row a layer, from its step "NAME in" to its step "NAME out"; any other step is a dot in a row of its own.
+
+    `steps` are in the order in which they happened; a layer without an "out" ends with the last step.
+    """
+    rows: dict[str, list[int]] = {}
+    for place, step in enumerate(steps):
+        name, _, way = step.rpartition(" ")
+        if way == "out" and name in rows:
+            rows[name][1] = place
+        else:
+            rows[name if way == "in" else step] = [place, len(steps) if way == "in" else place]
+    canvas = Canvas(figsize=(WIDTH, 1.0 + 0.36 * len(rows)), layout="constrained")
+    axis = canvas.subplots()
+    for row, (start, end) in enumerate(rows.values()):
+        colour = COLOURS[row % len(COLOURS)]
+        if start == end:
+            axis.plot(start, row, "o", markersize=9, color=colour)
+        else:
+            axis.barh(row, end - start, left=start, height=0.62, color=colour)
+    axis.set_yticks(range(len(rows)), list(rows))
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.set_xticks([])
+    axis.set_xlabel("steps, in the order in which they happened")
+    _plain(axis)
+    canvas.suptitle(title, x=0.01, ha="left", fontsize=12, color=INK)
+    alt = f"{title}. A bar for each layer, from its way in to its way out. In order: {'; '.join(steps)}. {caption}"
+    return Figure(canvas, title, caption, alt)
+
+
 def bars(values: Mapping[str, float], *, unit: str, title: str, caption: str) -> Figure:
     """One horizontal bar a name, each with its value."""
     canvas = Canvas(figsize=(WIDTH, 1.0 + 0.36 * len(values)), layout="constrained")
