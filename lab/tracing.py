@@ -12,7 +12,7 @@ import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, IncompleteRead
 from inspect import signature
 from time import perf_counter
 from typing import Any
@@ -29,6 +29,7 @@ from lab.serving import serve
 SECONDS = 10  # that the answer may take, and after it the end of the app's call
 LEFT = '<td style="text-align: left">'  # JupyterLab sets tables right
 SEEN_BY = {"client:": "the client", "ASGI": "ASGI", "span": "FastAPI's spans", "route": "the router"}
+BEGINS, LAST_BYTE = "ASGI call begins", "client: last byte"
 SEND = "ASGI send http.response."
 OPENS = re.compile("(.+) (begins|enters|in)")
 CLOSES = re.compile("(.+?) (ends|exits|out)(: .+)?")
@@ -47,7 +48,8 @@ class Trace:
     `status` and `body` (text) are those of the answer. `events` are names, in the order of cause and effect: what the
     app's call did stands in the order in which it was done. The client runs beside the app, so its last two events
     stand after what they come from: its first byte after the response's start, its last byte after the last part of
-    the body. Whether a background task had begun by then is chance: `waterfall` shows when it was.
+    the body, "client: connection lost" at the end. Whether a background task had begun by then is chance: `waterfall`
+    shows when it was.
     """
 
     def __init__(self, asked: str, status: int, body: str, marks: Sequence[Mark]) -> None:
@@ -115,7 +117,7 @@ def trace(
     Raises TraceError when no answer comes within 10 s, or when the app's call goes on for 10 s after it.
     """
     recorder = _Recorder()
-    # Whatever the environment says about sampling, and without resources of the SDK that would outlive the app.
+    # Whatever the environment or the request says about sampling, and with nothing left to do when the kernel ends.
     provider = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False)
     provider.add_span_processor(recorder)
     spans = {"telemetry": {"tracer_provider": provider}} if "telemetry" in signature(create_app).parameters else {}
@@ -129,39 +131,45 @@ def trace(
     body = content.encode() if isinstance(content, str) else content
     with serve(recorder.around(app)) as server:
         status, answer, client = _ask(server.url, method, target, headers, body)
+        if BEGINS not in [name for name, _ in recorder.marks]:
+            raise TraceError(f"{method} {target} is no HTTP request: the server answered {status} without the app")
         if not recorder.ended.wait(SECONDS):
-            raise TraceError(f"{method} {target}: the app's call goes on {SECONDS} s after its answer")
-        marks = _in_causal_order(recorder.marks, *client)
-    return Trace(f"{method} {target}", status, answer, marks)
+            raise TraceError(f"{method} {target}: the app's call goes on {SECONDS:g} s after its answer")
+    return Trace(f"{method} {target}", status, answer, _in_causal_order(recorder.marks, client))
 
 
 def _ask(
     url: str, method: str, target: str, headers: Mapping[str, str], body: bytes | None
-) -> tuple[int, str, tuple[float, float, float]]:
-    """Status, text, and when the request was sent, the first byte came and the last one was there."""
+) -> tuple[int, str, list[Mark]]:
+    """Status, text, and what the client saw: the request sent, the first byte, and the last or none."""
     with contextlib.closing(HTTPConnection(urlsplit(url).netloc, timeout=SECONDS)) as connection:
         try:
             connection.connect()
-            sent = perf_counter()
+            marks = [("client: request sent", perf_counter())]
             with contextlib.suppress(ConnectionError):  # a server may answer, and close, before it has read all
                 connection.request(method, target, body, headers)
             connection.sock.recv(1, socket.MSG_PEEK)
-            first = perf_counter()
+            marks.append(("client: first byte", perf_counter()))
             response = connection.getresponse()
-            answer = response.read().decode(errors="replace")
-            return response.status, answer, (sent, first, perf_counter())
+            try:
+                answer, end = response.read(), LAST_BYTE
+            except IncompleteRead as error:
+                answer, end = error.partial, "client: connection lost"
+            marks.append((end, perf_counter()))
+            return response.status, answer.decode(errors="replace"), marks
         except (OSError, HTTPException) as error:
             raise TraceError(f"{method} {target} got no answer: {type(error).__name__}") from None
 
 
-def _in_causal_order(marks: Sequence[Mark], sent: float, first: float, last: float) -> list[Mark]:
+def _in_causal_order(marks: Sequence[Mark], client: Sequence[Mark]) -> list[Mark]:
     """The app's marks, which were made in order, and the client's, each after what it comes from."""
+    sent, first, last = client
     starts = [place for place, (name, _) in enumerate(marks, 1) if name.startswith(f"{SEND}start")]
     bodies = [place for place, (name, _) in enumerate(marks, 1) if name == f"{SEND}body"]
     ordered = list(marks)
-    ordered.insert(bodies[-1] if bodies else len(marks), ("client: last byte", last))
-    ordered.insert(starts[0] if starts else len(marks), ("client: first byte", first))
-    return [("client: request sent", sent), *ordered]
+    ordered.insert(bodies[-1] if bodies and last[0] == LAST_BYTE else len(marks), last)
+    ordered.insert(starts[0] if starts else len(marks), first)
+    return [sent, *ordered]
 
 
 def _rows(marks: Sequence[Mark]) -> list[tuple[str, float, float]]:
@@ -225,7 +233,7 @@ class _Recorder(SpanProcessor):
                 await send(message)
 
             self.marks.clear()  # of what the app said as it started
-            self.report("ASGI call begins")
+            self.report(BEGINS)
             try:
                 await app(_Scope(scope, self.report), recorded_receive, recorded_send)
             except BaseException as error:
