@@ -28,7 +28,7 @@ help:
 	$(info $(HELP))@cd .
 
 lab: $(VENV)/lab.stamp
-	$(BIN)/python -m jupyterlab notebooks/00_start_here.ipynb $(ARGS)
+	$(BIN)/python -m jupyterlab --ServerApp.root_dir=. notebooks/00_start_here.ipynb $(ARGS)
 
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest $(ARGS)
