@@ -16,6 +16,12 @@ def topics(root: Path) -> dict[str, str]:
     return {path.stem.partition("_")[2]: path.stem for path in sorted((root / "notebooks").glob("*.ipynb"))}
 
 
+def planned(root: Path) -> set[str]:
+    """Topics that README.md announces: their parts may be there before their notebook."""
+    line = re.search(r"^Planned: (.*)$", (root / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    return {name.replace(" ", "_") for name in re.findall(r"\d\d ([a-z ]+)", line[1])} if line else set()
+
+
 def misnamed(root: Path) -> Iterator[str]:
     chapters = topics(root)
     for topic, chapter in chapters.items():
@@ -38,7 +44,8 @@ def misnamed(root: Path) -> Iterator[str]:
         "tests/wrong_answers": ("*/", "{}"),
     }
     for place, (pattern, form) in places.items():
-        expected = {form.format(name) for name in (chapters.values() if place == "solutions" else chapters)}
+        names = chapters.values() if place == "solutions" else chapters.keys() | planned(root)
+        expected = {form.format(name) for name in names}
         for path in sorted((root / place).glob(pattern)):
             if path.stem not in expected | OF_ALL:
                 yield f"{place}/{path.name} belongs to no chapter"

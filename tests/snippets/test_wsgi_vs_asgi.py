@@ -88,7 +88,7 @@ async def test_the_upstream_holds_its_calls_until_nobody_comes(upstream: Any) ->
         first = asyncio.create_task(client.get("/hold?quiet=0.4"))
         await asyncio.sleep(0.2)
         second = await client.get("/hold?quiet=0.4")
-        assert (await first).json()["held"] > second.json()["held"] >= 0.4
+        assert (await first).json()["held"] > second.json()["held"] > 0.39
     assert upstream.observed.peak == 2
 
 
