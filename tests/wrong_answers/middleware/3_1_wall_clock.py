@@ -16,7 +16,7 @@ class ServerTiming:
 
         async def send_with_timing(message):
             if message["type"] == "http.response.start":
-                timing = f"app;dur={abs(time.time() - arrived) * 1e3:.9f}".encode()
+                timing = f"app;dur={abs(time.time() - arrived) * 1000:.1f}".encode()
                 message = {**message, "headers": [*message.get("headers", ()), (b"server-timing", timing)]}
             await send(message)
 
