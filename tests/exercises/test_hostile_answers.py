@@ -132,7 +132,7 @@ Make = Callable[[Any], Any]
 
 TO_EACH: dict[str, tuple[Make, str]] = {
     "is not callable": (lambda right: 42, "'int' object is not callable"),
-    "has the wrong signature": (lambda right: lambda: None, "raised TypeError"),
+    "has the wrong signature": (lambda right: lambda *, missing: None, "raised TypeError"),
     "raises": (instead(raises), "raised ValueError: a line"),
     "never ends": (instead(never_ends), "still running after 0.5 s"),
     "sleeps": (instead(sleeps), "sleeps: time.sleep(3600)"),

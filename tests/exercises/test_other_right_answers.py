@@ -10,17 +10,22 @@ import sys
 import threading
 import uuid
 from collections import deque
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Annotated, Any
 
 import anyio
 import anyio.to_thread
 import cloudpickle
 import pytest
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.base import BaseHTTPMiddleware
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
 from lab.exercises import run_check
@@ -340,11 +345,253 @@ def ids_by_a_record_factory(app: Any, handler: Any) -> Any:
     return middleware
 
 
+# 2.1
+
+
+def a_tuple() -> Any:
+    return (
+        "the body is read",
+        "the token is checked",
+        "the session opens",
+        "the path is validated",
+        "the body is validated",
+        "the endpoint runs",
+        "the response is validated",
+        "the session closes",
+        "the response is sent",
+        "the background task runs",
+    )
+
+
+# 2.2
+
+
+def orders(transaction: Any) -> FastAPI:
+    app = FastAPI()
+
+    @app.post("/orders")
+    async def order(quantity: int, db: Annotated[Any, Depends(transaction, scope="function")]) -> Any:
+        await db.insert(quantity)
+        if quantity > 50:
+            raise HTTPException(409, "not so many")
+        return {"ordered": quantity}
+
+    return app
+
+
+def a_context_manager(connect: Any) -> FastAPI:
+    @asynccontextmanager
+    async def begin() -> AsyncIterator[Any]:
+        db = await connect()
+        try:
+            try:
+                yield db
+            except BaseException:
+                await db.rollback()
+                raise
+            else:
+                await db.commit()
+        finally:
+            await db.close()
+
+    async def transaction() -> AsyncIterator[Any]:
+        async with begin() as db:
+            yield db
+
+    return orders(transaction)
+
+
+def two_dependencies(connect: Any) -> FastAPI:
+    async def session() -> AsyncIterator[Any]:
+        db = await connect()
+        try:
+            yield db
+        finally:
+            await db.close()
+
+    async def transaction(db: Annotated[Any, Depends(session)]) -> AsyncIterator[Any]:  # closes after the response
+        try:
+            yield db
+        except BaseException:
+            await db.rollback()
+            raise
+        await db.commit()
+
+    return orders(transaction)
+
+
+def an_exit_stack(connect: Any) -> FastAPI:
+    async def transaction() -> AsyncIterator[Any]:
+        async with AsyncExitStack() as stack:
+            db = await connect()
+            stack.push_async_callback(db.close)
+            await stack.enter_async_context(undone(db))
+            yield db
+            await db.commit()
+
+    @asynccontextmanager
+    async def undone(db: Any) -> AsyncIterator[None]:
+        try:
+            yield
+        except BaseException:
+            await db.rollback()
+            raise
+
+    return orders(transaction)
+
+
+# 2.3
+
+
+class Item(BaseModel):
+    name: str
+    price: float = Field(gt=0)
+
+
+CHALLENGE = {"WWW-Authenticate": "Bearer"}
+
+
+def items(known: Any) -> FastAPI:
+    app = FastAPI()
+
+    @app.post("/items")
+    async def create(item: Item, user: Annotated[str, Depends(known)]) -> Any:
+        return {"by": user, "price": item.price}
+
+    return app
+
+
+def named(user_of: Any, authorization: str | None) -> str | None:
+    scheme, _, token = (authorization or "").partition(" ")
+    user: str | None = user_of(token) if scheme.lower() == "bearer" else None
+    return user
+
+
+def asgi_middleware(user_of: Any) -> FastAPI:
+    class TokenFirst:
+        def __init__(self, app: Any) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "http":
+                user = named(user_of, Headers(scope=scope).get("authorization"))
+                if user is None:
+                    await JSONResponse({"detail": "who are you?"}, 401, CHALLENGE)(scope, receive, send)
+                    return
+                scope["state"]["user"] = user
+            await self.app(scope, receive, send)
+
+    app = items(user_in_state)
+    app.add_middleware(TokenFirst)
+    return app
+
+
+def user_in_state(request: Request) -> Any:
+    return request.state.user
+
+
+def http_middleware(user_of: Any) -> FastAPI:
+    app = items(user_in_state)
+
+    @app.middleware("http")
+    async def token_first(request: Request, call_next: Any) -> Any:
+        request.state.user = named(user_of, request.headers.get("authorization"))
+        return await call_next(request) if request.state.user else JSONResponse(None, 401, CHALLENGE)
+
+    return app
+
+
+def own_route(user_of: Any) -> FastAPI:
+    class TokenFirst(APIRoute):
+        def get_route_handler(self) -> Any:
+            handle = super().get_route_handler()
+
+            async def token_first(request: Request) -> Any:
+                request.state.user = named(user_of, request.headers.get("authorization"))
+                if request.state.user is None:
+                    raise HTTPException(401, headers=CHALLENGE)
+                return await handle(request)
+
+            return token_first
+
+    app = FastAPI()
+    app.router.route_class = TokenFirst
+
+    @app.post("/items")
+    async def create(item: Item, user: Annotated[str, Depends(user_in_state)]) -> Any:
+        return {"by": user, "price": item.price}
+
+    return app
+
+
+def in_the_endpoint(user_of: Any) -> FastAPI:
+    app = FastAPI()
+
+    @app.post("/items")
+    async def create(request: Request) -> Any:
+        user = named(user_of, request.headers.get("authorization"))
+        if user is None:
+            raise HTTPException(401, headers=CHALLENGE)
+        try:
+            item = Item.model_validate_json(await request.body())
+        except ValidationError as error:
+            raise HTTPException(422, error.errors(include_url=False, include_input=False)) from None
+        return {"by": user, "price": item.price}
+
+    return app
+
+
+# 2.4
+
+
+class User(BaseModel):
+    name: str
+    email: str
+
+
+class Team(BaseModel):
+    lead: User
+    members: list[User]
+
+
+def by_annotation(users: Any) -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/users/{name}")
+    async def one(name: str) -> User:
+        return User.model_validate(users[name])
+
+    @app.get("/users")
+    def everyone() -> list[User]:
+        return [User(**row) for row in users.values()]
+
+    @app.get("/team")
+    async def team() -> Team:
+        return Team(lead=users["ada"], members=list(users.values()))
+
+    return app
+
+
+def by_hand_in_one_place(users: Any) -> FastAPI:
+    def seen(row: Any) -> Any:
+        return {key: row[key] for key in ("name", "email")}
+
+    app = FastAPI()
+    app.get("/users/{name}")(lambda name: seen(users[name]))
+    app.get("/users")(lambda: JSONResponse([seen(row) for row in users.values()]))
+    app.get("/team")(lambda: {"lead": seen(users["ada"]), "members": [seen(row) for row in users.values()]})
+    return app
+
+
 RIGHT = {
     "0.1": [in_a_thread_by_hand, with_the_callers_context, with_anyio, in_a_loop_that_is_stopped],
     "1.1": [App(), on_starlette],
     "1.2": [in_a_task_group, in_the_default_pool, in_a_pool_of_its_own, in_anyio_threads],
     "1.3": [workers, a_queue, a_sliding_window, a_clock, a_capacity_limiter],
+    "2.1": [a_tuple],
+    "2.2": [a_context_manager, two_dependencies, an_exit_stack],
+    "2.3": [asgi_middleware, http_middleware, own_route, in_the_endpoint],
+    "2.4": [by_annotation, by_hand_in_one_place],
     "3.1": [timing_in_a_closure, TimingForOneRequest],
     "3.2": [wrapped_around, in_a_loop, ids_around_the_app],
     "3.3": [ids_with_base_http_middleware, ids_by_a_record_factory],

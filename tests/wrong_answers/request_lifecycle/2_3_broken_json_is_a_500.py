@@ -25,7 +25,7 @@ def make_app(user_of):
         try:
             return Item.model_validate(await request.json())
         except ValidationError as error:
-            raise RequestValidationError(error.errors()) from None
+            raise RequestValidationError(error.errors(include_input=False)) from None
 
     app = FastAPI()
 

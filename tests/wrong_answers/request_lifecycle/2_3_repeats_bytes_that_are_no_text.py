@@ -1,0 +1,36 @@
+"""The error repeats the input, and bytes that are no text fit into no JSON."""
+
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, Field, ValidationError
+
+REFUSED_WITH = "from UnicodeDecodeError"
+
+
+def make_app(user_of):
+    class Item(BaseModel):
+        name: str
+        price: Annotated[float, Field(gt=0)]
+
+    def known(credentials: Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())]):
+        user = user_of(credentials.credentials)
+        if user is None:
+            raise HTTPException(401, headers={"WWW-Authenticate": "Bearer"})
+        return user
+
+    async def parsed(request: Request, user: Annotated[str, Depends(known)]):
+        try:
+            return Item.model_validate_json(await request.body())
+        except ValidationError as error:
+            raise RequestValidationError(error.errors()) from None
+
+    app = FastAPI()
+
+    @app.post("/items")
+    async def create(user: Annotated[str, Depends(known)], item: Annotated[Item, Depends(parsed)]):
+        return {"by": user, "price": item.price}
+
+    return app
