@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("playwright", reason="playwright is not installed: no browser test")
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Locator, sync_playwright
 
 from tests.browser.jupyterlab import ROOT, JupyterLab, NotebookPage, chromium, launch_browser
 
@@ -116,19 +116,14 @@ def panels(notebook: NotebookPage) -> list[int]:
 
 
 def plays(notebook: NotebookPage, index: int) -> None:
-    """Moves a slider and presses the button, both by keyboard, and waits for the figure."""
+    """Sets a value and presses the button, both by keyboard, and waits for the figure."""
     panel = notebook.output(index)
-    slider = panel.get_by_role("slider").first
-    before = slider.get_attribute("aria-valuetext")
-    notebook.sent.clear()
-    slider.focus()
-    notebook.page.keyboard.press("ArrowRight")
-    after = slider.get_attribute("aria-valuetext")
-    assert after != before
-    assert panel.locator(".widget-readout").first.inner_text() == after
-    notebook.until_sent(f'"value":{after}')
+    if panel.get_by_role("slider").count():
+        moves_a_slider(notebook, panel)
+    else:
+        chooses(notebook, panel)
 
-    button = panel.get_by_role("button", name="Run")
+    button = panel.get_by_role("button", name="Run", exact=True)
     button.evaluate(
         "button => new MutationObserver(() => { window.wasBusy ||= button.disabled })"
         "    .observe(button, {attributes: true})"
@@ -141,6 +136,25 @@ def plays(notebook: NotebookPage, index: int) -> None:
     assert notebook.page.evaluate("window.wasBusy") is True
     assert figure.evaluate("image => image.complete && image.naturalWidth > 0 && image.alt !== ''")
     assert panel.locator(".widget-output .alert-danger").count() == 0
+
+
+def moves_a_slider(notebook: NotebookPage, panel: Locator) -> None:
+    slider = panel.get_by_role("slider").first
+    before = slider.get_attribute("aria-valuetext")
+    notebook.sent.clear()
+    slider.focus()
+    notebook.page.keyboard.press("ArrowRight")
+    after = slider.get_attribute("aria-valuetext")
+    assert after != before
+    assert panel.locator(".widget-readout").first.inner_text() == after
+    notebook.until_sent(f'"value":{after}')
+
+
+def chooses(notebook: NotebookPage, panel: Locator) -> None:
+    notebook.sent.clear()
+    panel.locator(".widget-toggle-button").nth(1).focus()
+    notebook.page.keyboard.press("Space")
+    notebook.until_sent('"index":1')
 
 
 def photograph(notebook: NotebookPage, name: str, theme: str, when: str) -> None:
