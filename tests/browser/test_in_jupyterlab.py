@@ -123,7 +123,7 @@ def plays(notebook: NotebookPage, index: int) -> None:
     else:
         chooses(notebook, panel)
 
-    button = panel.get_by_role("button", name="Run", exact=True)
+    button = panel.locator("button.mod-primary")  # "Run": its icon is part of its name
     button.evaluate(
         "button => new MutationObserver(() => { window.wasBusy ||= button.disabled })"
         "    .observe(button, {attributes: true})"

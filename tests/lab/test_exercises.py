@@ -1,8 +1,8 @@
 """Checking, hints and progress, as a learner meets them. The answers are functions made in a test, as in a notebook."""
 
-import _thread
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -145,7 +145,8 @@ def test_interrupting_the_kernel_ends_the_check_and_the_next_one_works() -> None
         time.sleep(3600)
 
     run_check("0.1", right())
-    timer = threading.Timer(0.2, _thread.interrupt_main)
+    # A real signal to the main thread, as the kernel gets: interrupt_main would not wake it from its wait.
+    timer = threading.Timer(0.2, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT])
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         run_check("0.1", run_anywhere)
