@@ -49,10 +49,11 @@ def handle(request: tuple[str, bytes, float] | None, report: worker.Report) -> O
     main = threading.get_ident()
     watchdog = threading.Timer(seconds, too_late)
     watchdog.daemon = True
-    watchdog.start()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(Printed()):
         try:
-            solved = examine(chosen.check, pickled)
+            answer = load(pickled)  # what it imports takes no time of the check's
+            watchdog.start()
+            solved = examine(chosen.check, answer)
         except BaseException as error:
             solved, sitting.refusal = None, sitting.refusal or refusal_for(error)
         finally:
@@ -60,10 +61,9 @@ def handle(request: tuple[str, bytes, float] | None, report: worker.Report) -> O
     return outcome(solved)
 
 
-def examine(check: Callable[[Any], Any], pickled: bytes) -> str:
+def examine(check: Callable[[Any], Any], answer: object) -> str:
     """Runs the check on the answer, then looks for what the answer left behind."""
     before = Left.now()
-    answer = load(pickled)
     solved: str
     if inspect.iscoroutinefunction(check):
         with asyncio.Runner() as runner:

@@ -178,9 +178,8 @@ class JupyterLab:
 class NotebookPage:
     """A notebook that is open in the browser. What the page asked for and complained about is kept."""
 
-    def __init__(self, browser: Browser, lab: JupyterLab, path: str, theme: str) -> None:
+    def __init__(self, browser: Browser, lab: JupyterLab, path: str) -> None:
         self._lab = lab
-        lab.set("apputils-extension/themes", theme=f"JupyterLab {theme}")
         self.page: Page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         self.page.set_default_timeout(30_000)
         self.hosts: set[str] = set()
@@ -191,13 +190,20 @@ class NotebookPage:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("websocket", self._connected)
         self.page.goto(lab.address(path))
-        self.page.wait_for_function(f"document.body.dataset.jpThemeName === 'JupyterLab {theme}'")
         self.page.wait_for_function(
             "() => { const widget = window.jupyterapp?.shell.currentWidget;"
             "        window.notebook = widget?.content; window.session = widget?.context?.sessionContext;"
             "        return widget?.context?.isReady && window.notebook?.widgets.length > 0 }"
         )
         self.idle()
+
+    def turn(self, theme: str) -> None:
+        """Changes the theme, "Light" or "Dark", as the Settings menu does."""
+        self.page.evaluate(
+            "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", f"JupyterLab {theme}"
+        )
+        self.page.wait_for_function(f"document.body.dataset.jpThemeName === 'JupyterLab {theme}'")
+        self.page.wait_for_timeout(500)  # colours change by a transition
 
     def close(self) -> None:
         self.page.close()

@@ -16,8 +16,9 @@ def main() -> None:
     target.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, JupyterLab(Path(folder)) as lab, sync_playwright() as playwright:
         browser = launch_browser(playwright)
-        notebook = NotebookPage(browser, lab, NOTEBOOK, "Light")
+        notebook = NotebookPage(browser, lab, NOTEBOOK)
         try:
+            notebook.turn("Light")
             notebook.restart_and_run_all(seconds=300)
             if failed := notebook.failed():
                 raise SystemExit(failed[0])

@@ -106,6 +106,7 @@ def wrong_answers(exercise: Exercise) -> list[Path]:
 
 
 @functools.cache
+@functools.cache
 def verdict_on(wrong: Path) -> tuple[Verdict, str]:
     """The verdict on a wrong answer, and what it is to be refused with."""
     exercise = EXERCISES[exercise_of(wrong)]
