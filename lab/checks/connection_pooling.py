@@ -250,7 +250,7 @@ async def statuses(answer: Call) -> str:
         expected="the upstream's response, which says hello",
     )
     for behaviour, (status, look) in WAYS.items():
-        for method in ("GET", "POST"):
+        for method in ("GET",) if behaviour == "drips" else ("GET", "POST"):
             await one_way(answer, behaviour, method, status, look)
     await exhausted(answer)
     await cancelled(answer)
