@@ -33,7 +33,7 @@ class Observed:
             self._starts = 0
             self._peak = 0
             self._lag = 0.0
-            self._clients: set[object] = set()
+            self._clients: dict[object, object] = {}
             self._idents: set[int] = set()
             self._spans: list[tuple[float, float]] = []
 
@@ -54,7 +54,7 @@ class Observed:
 
     @property
     def connections(self) -> int:
-        """Distinct client addresses, host and port: how many connections the requests came by."""
+        """How many connections the requests came by."""
         return len(self._clients)
 
     @property
@@ -73,13 +73,13 @@ class Observed:
         with self._lock:
             return sorted(self._spans)
 
-    def _start(self, client: object) -> tuple[int, float]:
+    def _start(self, connection: object, client: object) -> tuple[int, float]:
         started = perf_counter()
         with self._lock:
             self._in_flight += 1
             self._starts += 1
             self._peak = max(self._peak, self._in_flight)
-            self._clients.add(client)
+            self._clients[connection] = client
             self._idents.add(threading.get_ident())
             return self._since, started
 
@@ -109,7 +109,8 @@ class _ObservedASGI(Observed):
         lookout = self._lookouts.get(loop)
         if lookout is None:
             lookout = self._lookouts[loop] = _Lookout(loop, self._late)
-        start = self._start(client and tuple(client))
+        # Not by its address, which the next connection may have again: uvicorn has one object for each connection.
+        start = self._start(id(client), client)
         lookout.requests += 1
         try:
             await self.app(scope, receive, send)
@@ -146,7 +147,7 @@ class _Lookout:
 
 class _ObservedWSGI(Observed):
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        start = self._start((environ.get("REMOTE_ADDR"), environ.get("REMOTE_PORT")))
+        start = self._start((environ.get("REMOTE_ADDR"), environ.get("REMOTE_PORT")), None)
         try:
             body = self.app(environ, start_response)
         except BaseException:

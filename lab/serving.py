@@ -9,6 +9,7 @@ import ipaddress
 import logging
 import select
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -100,11 +101,13 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     threads: int | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> Server:
     """Serves an ASGI app on uvicorn, or a WSGI app on waitress with `threads` threads (4), from this process.
 
     `app` may be an import string, "module:attribute". Port 0 is any free port. Serving again under a name, or on
     an explicit port, stops the previous server of that name or port first, so that a cell can be run again.
+    `tls` serves an ASGI app over https, with the certificate of that context.
 
     Raises ServeError, one line: not an app, a failing import, a lifespan that raises or does not start within 10 s,
     a port that is taken or out of range, a host that is not this machine's loopback.
@@ -117,6 +120,8 @@ def serve(
         raise ServeError(str(error)) from None
     if protocol == "asgi" and threads is not None:
         raise ServeError("threads= is for WSGI apps: an ASGI app runs on one event loop")
+    if protocol == "wsgi" and tls is not None:
+        raise ServeError("tls= is for ASGI apps: waitress speaks no TLS")
     if threads is not None and threads < 1:
         raise ServeError(f"threads={threads}: a WSGI server needs at least one thread")
     address = _loopback(host)
@@ -127,10 +132,11 @@ def serve(
         with contextlib.suppress(ServeError):  # told by stop(), and no reason not to go on
             _named[name].stop()
     listener = _listen(address, port)
-    engine = _Uvicorn(app, listener) if protocol == "asgi" else _Waitress(app, listener, threads or 4)
+    engine = _Uvicorn(app, listener, tls) if protocol == "asgi" else _Waitress(app, listener, threads or 4)
     port = listener.getsockname()[1]
     engine.start()
-    server = Server(engine, app, f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}", name)
+    place = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    server = Server(engine, app, f"{'https' if tls else 'http'}://{place}", name)
     if name:
         _named[name] = server
     return server
@@ -266,13 +272,14 @@ class _Uvicorn(_Engine):
     `Server.serve` would look only every 100 ms whether it has to stop, and would take the process's signals.
     """
 
-    def __init__(self, app: Any, listener: socket.socket) -> None:
+    def __init__(self, app: Any, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
         super().__init__(listener)
         # Not the app itself: `load` calls what it gets, without arguments, to find out whether it is a factory.
         config = uvicorn.Config(
             _stand_in, interface="asgi3", proxy_headers=False, log_config=None, timeout_graceful_shutdown=GRACE
         )
         config.load()
+        config.ssl = tls
         config.loaded_app = ProxyHeadersMiddleware(app, trusted_hosts=config.forwarded_allow_ips)
         http_protocol: Callable[..., Any] = config.http_protocol_class
 

@@ -12,20 +12,22 @@ import uuid
 from collections import deque
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Annotated, Any
 
 import anyio
 import anyio.to_thread
 import cloudpickle
+import httpx
 import pytest
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field, ValidationError
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.base import BaseHTTPMiddleware
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
 from lab.exercises import run_check
@@ -583,6 +585,132 @@ def by_hand_in_one_place(users: Any) -> FastAPI:
     return app
 
 
+# 4.1
+
+
+def with_a_dependency(make_client: Any) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.client = make_client()
+        try:
+            yield
+        finally:
+            await app.state.client.aclose()
+
+    async def shared(request: Request) -> Any:
+        return request.app.state.client
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get("/")
+    async def home(client: Annotated[Any, Depends(shared)]) -> Any:
+        return (await client.get("http://upstream/price")).json()
+
+    return app
+
+
+def on_starlette_with_an_exit_stack(make_client: Any) -> Starlette:
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
+        async with AsyncExitStack() as stack:
+            yield {"client": await stack.enter_async_context(make_client())}
+
+    async def home(request: Request) -> JSONResponse:
+        return JSONResponse((await request.state.client.get("http://upstream/price")).json())
+
+    return Starlette(routes=[Route("/", home)], lifespan=lifespan)
+
+
+# 4.2
+
+
+async def with_wait_for(client: Any, method: str, url: str) -> Any:
+    try:
+        return await asyncio.wait_for(client.request(method, url), 0.9)
+    except httpx.PoolTimeout as error:
+        raise HTTPException(503, headers={"retry-after": "2"}) from error
+    except (TimeoutError, httpx.ReadTimeout, httpx.WriteTimeout) as error:
+        raise HTTPException(504) from error
+    except httpx.HTTPError as error:
+        raise HTTPException(502) from error
+
+
+async def with_retries_of_a_get(client: Any, method: str, url: str) -> Any:
+    attempts = 2 if method == "GET" else 1
+    try:
+        with anyio.fail_after(1):
+            for left in reversed(range(attempts)):
+                try:
+                    return await client.request(method, url)
+                except (httpx.NetworkError, httpx.ProtocolError):
+                    if not left:
+                        raise
+                    await asyncio.sleep(0.05)
+    except httpx.PoolTimeout:
+        raise HTTPException(503, headers={"Retry-After": "1"}) from None
+    except (httpx.TimeoutException, TimeoutError):
+        raise HTTPException(504) from None
+    except httpx.TransportError:
+        raise HTTPException(502) from None
+
+
+# 4.3
+
+
+def with_a_background_task(client: Any, url: str) -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/")
+    async def proxy() -> StreamingResponse:
+        response = await client.send(client.build_request("GET", url), stream=True)
+        return StreamingResponse(
+            response.aiter_raw(),
+            response.status_code,
+            media_type=response.headers["content-type"],
+            background=BackgroundTask(response.aclose),
+        )
+
+    return app
+
+
+def with_a_generator(client: Any, url: str) -> FastAPI:
+    async def parts(response: Any) -> AsyncIterator[bytes]:
+        async with aclosing(response):
+            async for part in response.aiter_bytes():
+                yield part
+
+    app = FastAPI()
+
+    @app.get("/")
+    async def proxy() -> StreamingResponse:
+        response = await client.send(client.build_request("GET", url), stream=True)
+        if response.is_error:
+            await response.aclose()
+            raise HTTPException(502)
+        return StreamingResponse(parts(response), media_type=response.headers["content-type"])
+
+    return app
+
+
+def as_pure_asgi(client: Any, url: str) -> Any:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def until_it_leaves() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            tasks.cancel_scope.cancel()
+
+        async with client.stream("GET", url) as response, anyio.create_task_group() as tasks:
+            tasks.start_soon(until_it_leaves)
+            headers = [(b"content-type", response.headers["content-type"].encode())]
+            await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+            async for part in response.aiter_raw():
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+            tasks.cancel_scope.cancel()
+
+    return app
+
+
 RIGHT = {
     "0.1": [in_a_thread_by_hand, with_the_callers_context, with_anyio, in_a_loop_that_is_stopped],
     "1.1": [App(), on_starlette],
@@ -595,6 +723,9 @@ RIGHT = {
     "3.1": [timing_in_a_closure, TimingForOneRequest],
     "3.2": [wrapped_around, in_a_loop, ids_around_the_app],
     "3.3": [ids_with_base_http_middleware, ids_by_a_record_factory],
+    "4.1": [with_a_dependency, on_starlette_with_an_exit_stack],
+    "4.2": [with_wait_for, with_retries_of_a_get],
+    "4.3": [with_a_background_task, with_a_generator, as_pure_asgi],
 }
 
 

@@ -209,6 +209,18 @@ async def test_reset_forgets_also_what_is_in_flight() -> None:
     assert (observed.starts, observed.ends, observed.connections) == (1, 1, 1)
 
 
+async def test_two_connections_of_one_address_are_two() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await answer(send)
+
+    observed: Any = observe(app)
+    for port in (40000, 40000, 40001):  # a port is taken again soon after its connection has gone
+        scope = http_scope(("127.0.0.1", port))  # a tuple of its own, as in uvicorn
+        for _ in range(3):
+            await observed(dict(scope), no_events, nowhere)
+    assert (observed.starts, observed.connections) == (9, 3)
+
+
 def test_an_observed_app_is_observable_and_what_is_no_app_is_one_readable_line() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await answer(send)

@@ -2,6 +2,7 @@ import asyncio
 import functools
 import gc
 import logging
+import ssl
 import statistics
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+import trustme
 from fastapi import FastAPI
 
 import lab.serving
@@ -572,3 +574,29 @@ def test_requests_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     with serve(app) as server:
         httpx.get(server.url)
     assert [record for record in caplog.records if record.name == "uvicorn.access"] == []
+
+
+def test_an_asgi_app_is_served_over_https_with_the_certificate_given() -> None:
+    authority = trustme.CA()
+    theirs, ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(theirs)
+    authority.configure_trust(ours)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await send(
+                {"type": "http.response.start", "status": 200, "headers": [(b"scheme", scope["scheme"].encode())]}
+            )
+            await send({"type": "http.response.body", "body": b""})
+
+    with serve(observe(app), tls=theirs) as server:
+        assert server.url.startswith("https://127.0.0.1:")
+        assert httpx.get(server.url, verify=ours).headers["scheme"] == "https"
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(server.url)
+    assert server.observed.starts == 1
+
+
+def test_tls_for_a_wsgi_app_is_one_readable_line() -> None:
+    with pytest.raises(ServeError, match=r"^tls= is for ASGI apps"):
+        serve(lambda environ, start_response: [], tls=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
