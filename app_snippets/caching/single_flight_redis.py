@@ -3,7 +3,7 @@
 Shows:  a lock in Redis, taken with SET NX PX, that only its holder may end, and that ends itself when its holder dies.
 Costs:  a hit is one MGET. Who waits looks every 20 ms, and when the holder is killed, until its lock has run out.
 Needs:  fastapi uvicorn redis
-Run:    uvicorn single_flight_redis:app --workers 4    then    curl -i http://127.0.0.1:8000/report/1
+Run:    uvicorn --workers 2 single_flight_redis:app    then    curl -i http://127.0.0.1:8000/report/1
 """
 
 import asyncio
