@@ -3,16 +3,19 @@
 import asyncio
 import json
 import re
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any
 
 import httpx
+import psutil
 import pytest
 from fakeredis import FakeAsyncRedis, FakeServer
-from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi_cache import FastAPICache
 from fastapi_cache.backends.redis import RedisBackend
 from fastapi_cache.decorator import cache
@@ -28,10 +31,11 @@ from app_snippets.caching import (
     stale_while_revalidate,
     with_fastapi_cache,
 )
+from lab import launch, serve
+from lab.launching import Launched
 from tests.snippets.real_redis import ABSENT, PROGRAM, RealRedis
 
 ROOT = Path(__file__).parents[2]
-REPORT = [single_flight, single_flight_redis, stale_while_revalidate, outage, with_fastapi_cache]
 FLIGHTS = [single_flight, single_flight_redis]
 each_flight = pytest.mark.parametrize("snippet", FLIGHTS, ids=lambda snippet: snippet.__name__.rpartition(".")[2])
 ALICE, BOB = ({"Authorization": f"Bearer token-of-{name}"} for name in ("alice", "bob"))
@@ -430,3 +434,254 @@ async def test_if_none_match_may_come_in_several_lines() -> None:
         tag = (await client.get("/catalogue")).headers["etag"]
         lines = [("If-None-Match", '"other"'), ("If-None-Match", tag)]
         assert (await client.get("/catalogue", headers=lines)).status_code == 304
+
+
+# Redis gone, and hung
+
+
+@pytest.mark.parametrize(
+    ("snippet", "path"),
+    [
+        (cache_aside, "/price/1?currency=EUR"),
+        (per_user, "/account"),
+        *[(snippet, "/report/1") for snippet in (single_flight, single_flight_redis, stale_while_revalidate, outage)],
+    ],
+    ids=lambda value: value.__name__.rpartition(".")[2] if not isinstance(value, str) else "",
+)
+async def test_where_redis_refuses_the_origin_answers(snippet: Any, path: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    async with Redis.from_url(f"redis://127.0.0.1:{port}") as nobody, asking(snippet.create_app(nobody)) as client:
+        assert {(await client.get(path, headers=ALICE)).status_code for _ in range(3)} == {200}
+
+
+class Counted(Redis):
+    """Counts the commands that are asked of it."""
+
+    asked = 0
+
+    async def execute_command(self, *command: Any, **options: Any) -> Any:
+        self.asked += 1
+        return await super().execute_command(*command, **options)
+
+
+@pytest.fixture
+async def counted(real_redis: RealRedis) -> AsyncIterator[Counted]:
+    async with Counted.from_url(real_redis.url, socket_timeout=0.2, socket_connect_timeout=0.2) as client:
+        await client.flushall()
+        client.asked = 0
+        yield client
+
+
+async def test_a_hung_redis_costs_one_short_wait_and_then_nothing(counted: Counted, real_redis: RealRedis) -> None:
+    waits = []
+    for _ in range(3):
+        kept = outage.Cache(counted, pause=60)
+        await kept.get("key", Origin())  # connected
+        real_redis.hang()
+        try:
+            began = perf_counter()
+            assert await kept.get("another", Origin()) == b"made"
+            waits.append(perf_counter() - began)
+            counted.asked = 0
+            for number in range(1000):
+                assert await kept.get(f"key {number}", Origin()) == b"made"
+            assert counted.asked == 0
+        finally:
+            real_redis.go_on()
+    assert min(waits) <= 0.25
+    assert max(waits) <= 0.75  # on a machine that is busy with something else
+
+
+async def test_of_many_requests_one_tries_redis_again_and_then_all_use_it(
+    counted: Counted, real_redis: RealRedis
+) -> None:
+    kept = outage.Cache(counted, pause=0.3)
+    real_redis.hang()
+    try:
+        await asyncio.gather(*[kept.get(f"key {number}", Origin()) for number in range(50)])
+        await asyncio.sleep(0.35)
+        counted.asked = 0
+        await asyncio.gather(*[kept.get(f"key {number}", Origin()) for number in range(50)])
+        assert counted.asked == 1
+    finally:
+        real_redis.go_on()
+
+    async def used() -> bool:
+        origin = Origin()
+        await kept.get("key", origin)
+        return origin.calls == 0
+
+    await until(used)
+    counted.asked = 0
+    await asyncio.gather(*[kept.get("key", Origin()) for _ in range(50)])
+    assert counted.asked == 50
+
+
+async def test_redis_stopped_and_started_under_load_is_no_failure_and_is_used_again(
+    counted: Counted, real_redis: RealRedis
+) -> None:
+    added, statuses, calls = [], Counter[int](), 0
+    app, kept = FastAPI(), outage.Cache(counted, pause=0.2)
+
+    async def origin() -> bytes:
+        nonlocal calls
+        calls += 1
+        return await asyncio.sleep(0.01, b"{}")
+
+    @app.get("/report/{number}")
+    async def report(number: int) -> Response:
+        return Response(await kept.get(f"report:{number}", origin), media_type="application/json")
+
+    going = True
+
+    async def one_user(client: httpx.AsyncClient) -> None:
+        while going:
+            began = perf_counter()
+            statuses[(await client.get("/report/1")).status_code] += 1
+            added.append(perf_counter() - began)
+
+    async def calls_in(seconds: float) -> int:
+        before = calls
+        await asyncio.sleep(seconds)
+        return calls - before
+
+    async with asking(app) as client:
+        users = [asyncio.create_task(one_user(client)) for _ in range(5)]
+        await calls_in(0.3)
+        with_redis = await calls_in(0.5)
+        await asyncio.to_thread(real_redis.stop)
+        without_redis = await calls_in(0.5)
+        await asyncio.to_thread(real_redis.start)
+        await calls_in(0.5)
+
+        async def used() -> bool:
+            return await calls_in(0.2) == 0
+
+        await until(used)
+        going = False
+        await asyncio.gather(*users)
+    assert with_redis == 0
+    assert without_redis > 10
+    assert set(statuses) == {200}
+    assert max(added) < 0.75
+
+
+async def test_a_busy_pool_of_connections_does_not_open_the_breaker(real_redis: RealRedis) -> None:
+    async with Redis.from_url(real_redis.url, max_connections=1) as client:
+        kept = outage.Cache(client)
+        await asyncio.gather(*[kept.get("key", Origin()) for _ in range(20)])
+        assert kept.open_until == 0
+
+
+# Four processes
+
+
+class Shared:
+    """An origin over HTTP, and four processes that ask it and share a real Redis."""
+
+    def __init__(self, redis_url: str) -> None:
+        self.calls: list[tuple[str, int]] = []  # what was asked for, by which process
+        app = FastAPI()
+
+        @app.get("/{path:path}")
+        async def make(path: str, pid: int) -> Response:
+            self.calls.append((path, pid))
+            if path == "held" and len(self.calls) == 1:
+                return await asyncio.sleep(30, Response(b"nobody waits so long"))
+            await asyncio.sleep(0.5)
+            return Response(b"made", status_code=500 if path == "broken" else 200)
+
+        self.origin = serve(app)
+        self.env = {"REDIS_URL": redis_url, "ORIGIN_URL": self.origin.url}
+        with ThreadPoolExecutor() as pool:
+            self.workers = list(pool.map(self.launched, range(4)))
+
+    def launched(self, _: int) -> Launched:
+        command = ["uvicorn", "tests.snippets.caching_worker:app", "--port", "{port}", "--log-level", "warning"]
+        return launch(command, cwd=ROOT, env=self.env, ready="/etag/catalogue", seconds=60)
+
+    async def ask(self, path: str, times: int = 50, **options: Any) -> list[httpx.Response | BaseException]:
+        """So many requests at once, shared out evenly among the processes."""
+        async with httpx.AsyncClient(timeout=30) as client:
+            urls = [self.workers[number % 4].url + path for number in range(times)]
+            return await asyncio.gather(*[client.get(url, **options) for url in urls], return_exceptions=True)
+
+    def stop(self) -> None:
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Launched.stop, self.workers))
+        self.origin.stop()
+
+
+@pytest.fixture(scope="module")
+def four(real_redis: RealRedis) -> Iterator[Shared]:
+    shared = Shared(real_redis.url)
+    yield shared
+    shared.stop()
+
+
+@pytest.fixture
+async def shared(four: Shared, real_redis: RealRedis) -> Shared:
+    async with Redis.from_url(real_redis.url) as client:
+        await client.flushall()
+    four.calls.clear()
+    return four
+
+
+def answered(responses: list[httpx.Response | BaseException]) -> list[httpx.Response]:
+    return [response for response in responses if isinstance(response, httpx.Response)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "calls"), [("with_fastapi_cache", 50), ("single_flight", 4), ("single_flight_redis", 1)]
+)
+async def test_fifty_misses_in_four_processes_make_so_many_calls(shared: Shared, kind: str, calls: int) -> None:
+    responses = answered(await shared.ask(f"/{kind}/made"))
+    assert Counter(response.status_code for response in responses) == {200: 50}
+    assert len({response.headers["x-pid"] for response in responses}) == 4
+    assert len(shared.calls) == calls
+    assert {response.status_code for response in answered(await shared.ask(f"/{kind}/made"))} == {200}
+    assert len(shared.calls) == calls
+
+
+async def test_a_failing_origin_is_asked_once_and_fails_for_all_in_four_processes(shared: Shared) -> None:
+    for round in (1, 2):
+        responses = answered(await shared.ask("/single_flight_redis/broken"))
+        assert Counter(response.status_code for response in responses) == {502: 50}
+        assert all("500 Internal Server Error" in response.text for response in responses)
+        assert len(shared.calls) == round  # not kept: the second fifty ask again
+
+
+async def test_an_etag_is_the_same_in_every_process(shared: Shared) -> None:
+    first = answered(await shared.ask("/etag/catalogue", 4))
+    tags = {response.headers["etag"] for response in first}
+    assert len({response.headers["x-pid"] for response in first}) == 4
+    assert len(tags) == 1
+    again = answered(await shared.ask("/etag/catalogue", 4, headers={"If-None-Match": tags.pop()}))
+    assert [response.status_code for response in again] == [304] * 4
+    await shared.ask("/with_fastapi_cache/made", 4)
+    of_decorator = answered(await shared.ask("/with_fastapi_cache/made", 4))
+    assert len({response.headers["etag"] for response in of_decorator}) == 4  # of hash(), salted in each process
+
+
+async def test_when_the_holder_of_the_lock_is_killed_one_other_asks(shared: Shared) -> None:
+    """The last test, for there are three processes after it."""
+    asked = asyncio.create_task(shared.ask("/single_flight_redis/held"))
+
+    async def called() -> bool:
+        return bool(shared.calls)
+
+    await until(called)
+    await asyncio.sleep(0.3)  # all others wait for it now
+    killed = shared.calls[0][1]
+    [number] = [
+        number
+        for number, worker in enumerate(shared.workers)
+        if killed in [process.pid for process in worker.processes()]
+    ]
+    psutil.Process(killed).kill()
+    responses = await asked
+    assert [isinstance(response, httpx.Response) for response in responses] == [n % 4 != number for n in range(50)]
+    assert {response.content for response in answered(responses)} == {b"made"}
+    assert len(shared.calls) == 2
+    assert shared.calls[1][1] != killed
