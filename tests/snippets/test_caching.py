@@ -567,11 +567,13 @@ async def test_redis_stopped_and_started_under_load_is_no_failure_and_is_used_ag
     assert max(added) < 0.75
 
 
-async def test_a_busy_pool_of_connections_does_not_open_the_breaker(real_redis: RealRedis) -> None:
+async def test_a_busy_pool_of_connections_does_not_open_the_breaker(
+    real_redis: RealRedis, caplog: pytest.LogCaptureFixture
+) -> None:
     async with Redis.from_url(real_redis.url, max_connections=1) as client:
         kept = outage.Cache(client)
         await asyncio.gather(*[kept.get("key", Origin()) for _ in range(20)])
-        assert kept.open_until == 0
+    assert "without Redis" not in caplog.text
 
 
 # Four processes
