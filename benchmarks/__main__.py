@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-ALL = ["load_against_wrk", "serve_cycles"]
+ALL = ["caching", "load_against_wrk", "serve_cycles"]
 
 if unknown := set(sys.argv[1:]) - set(ALL):
     sys.exit(f"no benchmark {', '.join(sorted(unknown))}: there are {', '.join(ALL)}")

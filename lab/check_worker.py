@@ -31,8 +31,10 @@ class Printed(io.TextIOBase):
         return len(text)
 
 
-def handle(request: tuple[str, bytes, float] | None, report: worker.Report) -> Outcome | None:
-    if request is None:  # asks whether this process is up
+def handle(request: tuple[str, bytes, float] | str, report: worker.Report) -> Outcome | None:
+    if isinstance(request, str):  # asks whether this process is up, and ready for that exercise
+        module = sys.modules[judging.exercises()[request].check.__module__]
+        getattr(module, "prepare", lambda: None)()
         return None
     id, pickled, seconds = request
     chosen = judging.exercises()[id]

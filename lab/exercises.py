@@ -116,7 +116,7 @@ def _outcome(id: str, pickled: bytes, limit: float) -> Outcome:
     def refused(got: str, look: str) -> Outcome:
         return Outcome(None, Refusal(called, got, "an answer", look), False, "", 0)
 
-    worker, outcome = _warm_worker(), None
+    worker, outcome = _warm_worker(id), None
     try:
         outcome = worker.call((id, pickled, limit), limit + 1, hear)
     except _TooLate as late:
@@ -132,11 +132,11 @@ def _outcome(id: str, pickled: bytes, limit: float) -> Outcome:
     return outcome
 
 
-def _warm_worker() -> Worker:
+def _warm_worker(id: str) -> Worker:
     global _worker
     if _worker is None or not _worker.alive:
         _worker = Worker("lab.check_worker")
-    _worker.call(None, 30)
+    _worker.call(id, 30)
     return _worker
 
 

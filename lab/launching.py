@@ -29,7 +29,7 @@ class LaunchError(LabError):
 class Launched:
     """A running command. `stop` it, use it in a `with` block, or let go of it: a lost handle ends its processes.
 
-    `url` is its address, such as http://127.0.0.1:12345.
+    `url` is its address, such as http://127.0.0.1:12345, or tcp://127.0.0.1:12345 where it was not asked by HTTP.
     """
 
     def __init__(self, process: "_Guarded", url: str, name: str | None) -> None:
@@ -75,13 +75,14 @@ _named: dict[str | None, Launched] = {}
 def launch(
     command: list[str],
     *,
-    ready: str = "/",
+    ready: str | None = "/",
     name: str | None = None,
     env: dict[str, str] | None = None,
     cwd: str | os.PathLike[str] | None = None,
     seconds: float = 15,
 ) -> Launched:
-    """Starts `command` and waits until a GET of `ready` is answered, with whatever status.
+    """Starts `command` and waits until a GET of `ready` is answered, with whatever status. What speaks no HTTP, such as
+    a Redis server, has `ready=None`: it is waited for until it accepts a connection.
 
     "{port}" in an argument becomes a free port: tell the command to listen there, on 127.0.0.1. The command is looked
     for in this environment first, then on PATH. `env` is added to this process's environment. Launching again under a
@@ -108,7 +109,7 @@ def launch(
     except BaseException:
         process.stop()
         raise
-    launched = Launched(process, f"http://127.0.0.1:{port}", name)
+    launched = Launched(process, f"{'tcp' if ready is None else 'http'}://127.0.0.1:{port}", name)
     if name:
         _named[name] = launched
     return launched
@@ -121,15 +122,17 @@ def _free_port() -> int:
         return port
 
 
-def _await_answer(process: "_Guarded", program: str, port: int, path: str, seconds: float) -> None:
+def _await_answer(process: "_Guarded", program: str, port: int, path: str | None, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if (code := process.ended()) is not None:
             raise LaunchError(f"{program} ended with exit code {code}{process.last_words()}")
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
         try:
-            connection.request("GET", path)
-            connection.getresponse()
+            connection.connect()
+            if path is not None:
+                connection.request("GET", path)
+                connection.getresponse()
             return
         except (OSError, http.client.HTTPException):
             time.sleep(0.02)

@@ -3,12 +3,17 @@
 import asyncio
 import contextvars
 import functools
+import hashlib
+import json
 import logging
+import math
+import pickle
 import re
 import secrets
 import sys
 import threading
 import uuid
+import zlib
 from collections import deque
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +25,7 @@ import anyio.to_thread
 import cloudpickle
 import httpx
 import pytest
-from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field, ValidationError
 from starlette.applications import Starlette
@@ -670,6 +675,105 @@ def with_a_background_task(client: Any, url: str) -> FastAPI:
             background=BackgroundTask(response.aclose),
         )
 
+
+# 5.1
+
+
+def pickled_with_a_digest(origin: Any, redis: Any, seconds: int) -> Any:
+    async def from_cache(*args: Any) -> Any:
+        key = hashlib.sha256(repr((origin.__module__, origin.__name__, args)).encode()).hexdigest()
+        if stored := await redis.get(key):
+            return pickle.loads(stored)
+        result = await origin(*args)
+        await redis.setex(key, seconds, pickle.dumps(result))
+        return result
+
+    return from_cache
+
+
+def in_an_envelope(origin: Any, redis: Any, seconds: int) -> Any:
+    async def from_cache(*args: Any) -> Any:
+        key = json.dumps([origin.__qualname__, args])
+        envelope = json.loads(await redis.get(key) or "{}")
+        if "result" not in envelope:
+            envelope["result"] = await origin(*args)
+            await redis.set(key, json.dumps(envelope))
+            await redis.expire(key, seconds)
+        return envelope["result"]
+
+    return from_cache
+
+
+# 5.2
+
+
+def somebody_else_takes_over(origin: Any, redis: Any) -> Any:
+    flights: dict[str, asyncio.Future[bytes]] = {}
+
+    async def cached(key: str) -> bytes:
+        while key in flights:
+            await asyncio.wait([flight := flights[key]])
+            if not flight.cancelled():
+                return flight.result()
+        flight = flights[key] = asyncio.get_running_loop().create_future()
+        try:
+            stored: bytes = await redis.get(key) or await origin(key)
+            await redis.set(key, stored, ex=60)
+            flight.set_result(stored)
+            return stored
+        except asyncio.CancelledError:
+            flight.cancel()
+            raise
+        except Exception as error:
+            flight.set_exception(error)
+            flight.exception()
+            raise
+        finally:
+            del flights[key]
+
+    return cached
+
+
+def looks_before_it_joins(origin: Any, redis: Any) -> Any:
+    flights: dict[str, asyncio.Task[bytes]] = {}
+
+    async def load(key: str) -> bytes:
+        try:
+            stored: bytes = await redis.get(key) or await origin(key)
+            await redis.set(key, stored, ex=60)
+            return stored
+        finally:
+            del flights[key]
+
+    async def cached(key: str) -> Any:
+        if (stored := await redis.get(key)) is not None:
+            return stored
+        if key not in flights:
+            flights[key] = asyncio.ensure_future(load(key))
+        return await asyncio.shield(flights[key])
+
+    return cached
+
+
+# 5.3
+
+
+def never_stored_outside(user_of: Any, account_of: Any, redis: Any) -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/account")
+    async def account(request: Request, response: Response) -> Any:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or (user := user_of(token)) is None:
+            raise HTTPException(401, headers=CHALLENGE)
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["Vary"] = "Accept-Encoding, Authorization"
+        if stored := await redis.hget("accounts", user):
+            return json.loads(stored)
+        result = await account_of(user)
+        await redis.hset("accounts", user, json.dumps(result))
+        return result
+
     return app
 
 
@@ -711,6 +815,40 @@ def as_pure_asgi(client: Any, url: str) -> Any:
     return app
 
 
+# 5.4
+
+
+def weak_and_short(body: bytes, if_none_match: Any) -> Response:
+    tag = f'"{zlib.crc32(body):08x}"'
+    known = (if_none_match or "").strip() == "*" or tag in re.findall(r'"[^"]*"', if_none_match or "")
+    headers = {"etag": f"W/{tag}", "vary": "Accept"}
+    return Response(b"" if known else body, 304 if known else 200, headers)
+
+
+# 5.5
+
+
+class Breaker:
+    def __init__(self, origin: Any, redis: Any, clock: Any) -> None:
+        self.origin, self.redis, self.clock, self.failed = origin, redis, clock, -math.inf
+
+    async def within(self, command: Any) -> Any:
+        try:
+            return await asyncio.wait_for(command, 0.2)
+        except Exception:
+            self.failed = self.clock()
+            return None
+
+    async def __call__(self, key: str) -> Any:
+        if self.clock() - self.failed <= 5:
+            return await self.origin(key)
+        if (stored := await self.within(self.redis.get(key))) is None:
+            stored = await self.origin(key)
+            if self.clock() - self.failed > 5:
+                await self.within(self.redis.set(key, stored, ex=60))
+        return stored
+
+
 RIGHT = {
     "0.1": [in_a_thread_by_hand, with_the_callers_context, with_anyio, in_a_loop_that_is_stopped],
     "1.1": [App(), on_starlette],
@@ -726,6 +864,11 @@ RIGHT = {
     "4.1": [with_a_dependency, on_starlette_with_an_exit_stack],
     "4.2": [with_wait_for, with_retries_of_a_get],
     "4.3": [with_a_background_task, with_a_generator, as_pure_asgi],
+    "5.1": [pickled_with_a_digest, in_an_envelope],
+    "5.2": [somebody_else_takes_over, looks_before_it_joins],
+    "5.3": [never_stored_outside],
+    "5.4": [weak_and_short],
+    "5.5": [Breaker],
 }
 
 

@@ -101,6 +101,26 @@ def test_any_status_is_an_answer_and_env_cwd_and_log_reach_the_command(tmp_path:
     launched.stop()
 
 
+ECHO = """
+import socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    connection, _ = listener.accept()
+    while received := connection.recv(100):
+        connection.sendall(received)
+"""
+
+
+def test_a_server_that_speaks_no_http_is_ready_when_it_accepts_a_connection() -> None:
+    with launch(["python", "-c", ECHO, "{port}"], ready=None) as launched:
+        address = httpx.URL(launched.url)
+        assert address.scheme == "tcp"
+        with create_connection((address.host, address.port or 0), timeout=5) as connection:
+            connection.sendall(b"hello")
+            assert connection.recv(100) == b"hello"
+    assert "exit code 3" in refusal(["python", "-c", "raise SystemExit(3)", "{port}"], ready=None)
+
+
 def test_launching_again_under_a_name_stops_the_first() -> None:
     first = launch(PLAIN, name="mine")
     processes = first.processes()

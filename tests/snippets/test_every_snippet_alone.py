@@ -55,6 +55,8 @@ def test_what_it_imports_comes_with_what_it_needs(path: Path) -> None:
     for name in list(installed):  # and what those need in turn, one step down: starlette and pydantic come with fastapi
         installed |= {re.split(r"[^\w-]", line)[0].lower() for line in importlib.metadata.requires(name) or []}
     installed |= {re.split(r"[^\w-]", line)[0].lower() for line in importlib.metadata.requires("starlette") or []}
+    for module, packages in importlib.metadata.packages_distributions().items():  # fastapi_cache, of fastapi-cache2
+        installed |= {module} if installed & {package.lower() for package in packages} else set()
     imported = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
