@@ -134,7 +134,7 @@ TO_EACH: dict[str, tuple[Make, str]] = {
     "is not callable": (lambda right: 42, "'int' object is not callable"),
     "has the wrong signature": (lambda right: lambda *, missing: None, "raised TypeError"),
     "raises": (instead(raises), "raised ValueError: a line"),
-    "never ends": (instead(never_ends), "still running after 0.5 s"),
+    "never ends": (instead(never_ends), f"still running after {LIMIT:g} s"),
     "sleeps": (instead(sleeps), "sleeps: time.sleep(3600)"),
     "cannot be cancelled": (instead(cannot_be_cancelled), "got "),
     "returns garbage": (instead(lambda: b"\x00" * 10_000), "got "),
@@ -146,7 +146,7 @@ TO_EACH: dict[str, tuple[Make, str]] = {
 }
 TO_ANY: dict[str, tuple[Make, str]] = {
     "cannot be sent": (lambda right: threading.Lock(), "it cannot leave the notebook"),
-    "holds the interpreter": (instead(lambda: sum(range(10**12))), "still running after 0.5 s"),
+    "holds the interpreter": (instead(lambda: sum(range(10**12))), f"still running after {LIMIT:g} s"),
     "returns what has no repr": (instead(Unprintable), "got "),
     "recurses": (instead(recurses), "raised RecursionError"),
     "leaves a thread": (as_well(leaves_a_thread), "threads left behind"),
