@@ -675,6 +675,8 @@ def with_a_background_task(client: Any, url: str) -> FastAPI:
             background=BackgroundTask(response.aclose),
         )
 
+    return app
+
 
 # 5.1
 
