@@ -678,6 +678,44 @@ def with_a_background_task(client: Any, url: str) -> FastAPI:
     return app
 
 
+def with_a_generator(client: Any, url: str) -> FastAPI:
+    async def parts(response: Any) -> AsyncIterator[bytes]:
+        async with aclosing(response):
+            async for part in response.aiter_bytes():
+                yield part
+
+    app = FastAPI()
+
+    @app.get("/")
+    async def proxy() -> StreamingResponse:
+        response = await client.send(client.build_request("GET", url), stream=True)
+        if response.is_error:
+            await response.aclose()
+            raise HTTPException(502)
+        return StreamingResponse(parts(response), media_type=response.headers["content-type"])
+
+    return app
+
+
+def as_pure_asgi(client: Any, url: str) -> Any:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def until_it_leaves() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            tasks.cancel_scope.cancel()
+
+        async with client.stream("GET", url) as response, anyio.create_task_group() as tasks:
+            tasks.start_soon(until_it_leaves)
+            headers = [(b"content-type", response.headers["content-type"].encode())]
+            await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+            async for part in response.aiter_raw():
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+            tasks.cancel_scope.cancel()
+
+    return app
+
+
 # 5.1
 
 
@@ -775,44 +813,6 @@ def never_stored_outside(user_of: Any, account_of: Any, redis: Any) -> FastAPI:
         result = await account_of(user)
         await redis.hset("accounts", user, json.dumps(result))
         return result
-
-    return app
-
-
-def with_a_generator(client: Any, url: str) -> FastAPI:
-    async def parts(response: Any) -> AsyncIterator[bytes]:
-        async with aclosing(response):
-            async for part in response.aiter_bytes():
-                yield part
-
-    app = FastAPI()
-
-    @app.get("/")
-    async def proxy() -> StreamingResponse:
-        response = await client.send(client.build_request("GET", url), stream=True)
-        if response.is_error:
-            await response.aclose()
-            raise HTTPException(502)
-        return StreamingResponse(parts(response), media_type=response.headers["content-type"])
-
-    return app
-
-
-def as_pure_asgi(client: Any, url: str) -> Any:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        async def until_it_leaves() -> None:
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            tasks.cancel_scope.cancel()
-
-        async with client.stream("GET", url) as response, anyio.create_task_group() as tasks:
-            tasks.start_soon(until_it_leaves)
-            headers = [(b"content-type", response.headers["content-type"].encode())]
-            await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-            async for part in response.aiter_raw():
-                await send({"type": "http.response.body", "body": part, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
-            tasks.cancel_scope.cancel()
 
     return app
 
