@@ -16,7 +16,7 @@ from typing import Annotated
 
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -42,8 +42,8 @@ def digest(token: str) -> bytes:
 def create_app(users: Mapping[str, str] | None = None) -> FastAPI:
     try:
         known = {digest(token): user for token, user in (users or Settings().users).items()}
-    except ValidationError:
-        raise SystemExit('USERS is not set: give it as JSON, {"token": "alice"}') from None
+    except ValueError:
+        raise SystemExit('USERS is not set, or no JSON, {"token": "alice"}') from None
     app, orders, numbers = FastAPI(), dict[int, Order](), count(1)  # a table of your database
 
     async def current_user(credentials: Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())]) -> str:

@@ -25,12 +25,16 @@ class Passwords:
     def __init__(self, at_once: int = 2, waiting: int = 20) -> None:
         self.hasher = PasswordHash.recommended()
         self.nobodys = self.hasher.hash(token_hex())
-        self.places, self.waiting = CapacityLimiter(at_once), waiting
+        self.places, self.most, self.here = CapacityLimiter(at_once), at_once + waiting, 0
 
     async def in_thread(self, work: Callable[..., Result], *arguments: str) -> Result:
-        if self.places.statistics().tasks_waiting >= self.waiting:
+        if self.here >= self.most:
             raise HTTPException(503, "busy", {"Retry-After": "1"})
-        return await to_thread.run_sync(work, *arguments, limiter=self.places)  # not from the 40 of `def` endpoints
+        self.here += 1  # before any await, or a burst would find the queue empty
+        try:
+            return await to_thread.run_sync(work, *arguments, limiter=self.places)  # not the 40 of `def` endpoints
+        finally:
+            self.here -= 1
 
     async def hash(self, password: SecretStr) -> str:
         return await self.in_thread(self.hasher.hash, password.get_secret_value())

@@ -14,7 +14,6 @@ from typing import Annotated
 
 from fastapi import Depends, FastAPI, HTTPException, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
-from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -31,8 +30,8 @@ def digest(token: str) -> bytes:
 def create_app(grants: Mapping[str, Collection[str]] | None = None) -> FastAPI:
     try:
         granted = {digest(token): set(scopes) for token, scopes in (grants or Settings().grants).items()}
-    except ValidationError:
-        raise SystemExit('GRANTS is not set: give it as JSON, {"token": ["orders:read"]}') from None
+    except ValueError:
+        raise SystemExit('GRANTS is not set, or no JSON, {"token": ["orders:read"]}') from None
     app = FastAPI()
 
     async def caller(
