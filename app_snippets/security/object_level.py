@@ -59,7 +59,7 @@ def create_app(users: Mapping[str, str] | None = None) -> FastAPI:
             raise HTTPException(404, "no such order")  # a 403 would tell that there is one
         return order
 
-    @app.post("/orders", status_code=201, responses={401: {}})
+    @app.post("/orders", status_code=201, responses={400: {}, 401: {}})
     async def create(new: NewOrder, user: User) -> Order:
         order = Order(number=next(numbers), owner=user, item=new.item)
         return orders.setdefault(order.number, order)

@@ -55,14 +55,14 @@ def create_app(users: MutableMapping[str, str] | None = None, passwords: Passwor
     hashes = {} if users is None else users  # of each name; yours are in a database
     app, passwords = FastAPI(), passwords or Passwords()
 
-    @app.post("/users", status_code=201, responses={409: {}, 503: {}})
+    @app.post("/users", status_code=201, responses={400: {}, 409: {}, 503: {}})
     async def register(user: User) -> dict[str, str]:
         new = await passwords.hash(user.password)
         if hashes.setdefault(user.name, new) is not new:
             raise HTTPException(409, "the name is taken")
         return {"name": user.name}
 
-    @app.post("/login", responses={401: {}, 503: {}})
+    @app.post("/login", responses={400: {}, 401: {}, 503: {}})
     async def login(user: User) -> dict[str, str]:
         good, better = await passwords.verify(user.password, hashes.get(user.name))
         if not good:

@@ -36,8 +36,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI()
 
     @app.get("/")
-    async def shown() -> Settings:
+    async def shown() -> dict[str, object]:
         """All secrets are asterisks here, as in repr() and in logs. An endpoint for operators, if at all."""
-        return settings
+        return settings.model_dump(mode="json")
 
     return app
