@@ -286,7 +286,7 @@ FORGED: dict[str, tuple[Callable[[], str], Callable[[str], Any] | None]] = {
     "an empty name": (lambda: signed(OF_ANOTHER, ""), not_verified),
     "unknown kid": (lambda: signed(kid="third"), not_verified),
     "no kid": (lambda: signed(kid=None), not_verified),
-    "kid as a path": (lambda: by_hand({"alg": "HS256", "kid": os.devnull}, b""), key_from_a_file),
+    "kid as a path": (lambda: by_hand({"alg": "HS256", "kid": __file__}, Path(__file__).read_bytes()), key_from_a_file),
     "kid as a query": (lambda: signed(kid="' UNION SELECT 'key"), not_verified),
     "kid is a list": (lambda: by_hand({"alg": "EdDSA", "kid": ["first"]}, b"x"), None),
     "a key of its own": (lambda: signed(OF_ANOTHER, jwk=jwk(OF_ANOTHER, "first")), key_of_the_token),
@@ -385,7 +385,7 @@ def passwords(hasher: Any, **options: int) -> password_hashing.Passwords:
 ADA = {"name": "ada", "password": "correct horse"}
 
 
-async def test_who_has_registered_may_log_in_and_only_with_the_same_password() -> None:
+async def test_who_has_registered_may_log_in_and_only_with_the_same_password(no_blocking: object) -> None:
     users: dict[str, str] = {}
     async with asking(password_hashing.create_app(users)) as client:
         assert (await client.post("/users", json=ADA)).json() == {"name": "ada"}
@@ -528,10 +528,10 @@ async def test_another_users_order_is_answered_like_one_that_is_not_there(
     made = (await shop.post("/orders", json={"item": "tea"}, headers=token("a"))).json()
     assert made == {"item": "tea", "number": 1, "owner": "alice"}
     for method in ("GET", "DELETE"):
-        anothers, nobodys = [await shop.request(method, f"/orders/{n}", headers=token("b")) for n in (1, 2)]
-        assert anothers.status_code == nobodys.status_code == 404
-        assert anothers.content == nobodys.content
-        assert dict(anothers.headers) == dict(nobodys.headers)
+        hers, nobodys = [await shop.request(method, f"/orders/{n}", headers=token("b")) for n in (1, 2)]
+        assert hers.status_code == nobodys.status_code == 404
+        assert hers.content == nobodys.content
+        assert dict(hers.headers) == dict(nobodys.headers)
         assert (await shop.request(method, "/orders/1")).status_code == 401
     assert (await shop.get("/orders", headers=token("b"))).json() == []
     assert (await shop.get("/orders", headers=token("a"))).json() == [made]
@@ -763,7 +763,7 @@ def test_an_address_of_the_internet_is_public_on_the_ports_of_the_web(address: s
 
 def test_is_global_alone_would_let_some_of_them_pass() -> None:
     passed = {address for address in INSIDE if ip_address(address).is_global}
-    assert passed >= {"224.0.0.1", "168.63.129.16", "64:ff9b::127.0.0.1", "2002:a9fe:a9fe::1", "ff0e::1"}
+    assert passed >= {"224.0.0.1", "168.63.129.16", "64:ff9b::127.0.0.1", "ff0e::1"}  # and more in an older Python
 
 
 class Internal:
