@@ -54,7 +54,8 @@ def create_app(upstream: str, *, whole: float = 3.0) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan)
 
-    @app.api_route("/", methods=["GET", "POST"])
+    @app.get("/")
+    @app.post("/")
     async def home(request: Request) -> Response:
         try:
             async with asyncio.timeout(whole):  # all attempts together
@@ -63,7 +64,8 @@ def create_app(upstream: str, *, whole: float = 3.0) -> FastAPI:
             raise HTTPException(504, "upstream: too slow") from None
         except httpx.HTTPError as error:
             raise HTTPException(502, f"upstream: {type(error).__name__}") from None
-        return Response(response.content, response.status_code)
+        media_type = response.headers.get("content-type")
+        return Response(response.content, response.status_code, media_type=media_type)
 
     return app
 

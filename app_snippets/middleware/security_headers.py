@@ -47,7 +47,7 @@ class SecurityHeadersMiddleware:
 app = SecurityHeadersMiddleware(api := FastAPI())  # around the whole app: the 500 has them too
 
 
-@api.get("/ticks")
+@api.get("/ticks", response_class=StreamingResponse)  # the docs promise no JSON
 async def ticks() -> StreamingResponse:
     async def numbers() -> AsyncIterator[str]:
         for number in range(3):

@@ -35,7 +35,7 @@ def create_app(report: Callable[[str], object], telemetry: TelemetryConfig | Non
             report(f"{name} piece")
             yield f"{name}\n"
 
-    @app.get("/pieces", dependencies=scopes)
+    @app.get("/pieces", response_class=StreamingResponse, dependencies=scopes)
     async def endpoint() -> StreamingResponse:
         report("endpoint")
         return StreamingResponse(pieces(), media_type="text/plain")

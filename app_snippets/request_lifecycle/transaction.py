@@ -13,12 +13,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
 from typing import Annotated, Literal
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Query, Request
 from fastapi.responses import JSONResponse
 
 SCHEMA = """CREATE TABLE IF NOT EXISTS products (id INTEGER PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS orders (product INTEGER REFERENCES products DEFERRABLE INITIALLY DEFERRED);
 INSERT OR IGNORE INTO products VALUES (1);"""
+Product = Annotated[int, Query(ge=1, lt=2**63)]  # a larger one SQLite cannot store: a 500
 
 
 def create_app(database: str, scope: Literal["function", "request"] = "function") -> FastAPI:
@@ -44,7 +45,7 @@ def create_app(database: str, scope: Literal["function", "request"] = "function"
         return [product for (product,) in db.execute("SELECT product FROM orders")]
 
     @app.post("/orders", status_code=201)
-    def order(product: int, db: Annotated[sqlite3.Connection, Depends(transaction, scope=scope)]) -> dict[str, int]:
+    def order(product: Product, db: Annotated[sqlite3.Connection, Depends(transaction, scope=scope)]) -> dict[str, int]:
         db.execute("INSERT INTO orders VALUES (?)", (product,))  # checked at COMMIT, as the schema says
         return {"ordered": product}
 

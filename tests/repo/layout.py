@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 
 FOLDERS = ("app_snippets", "benchmarks", "lab", "notebooks", "solutions", "tests", ".ci", ".github")
-OF_ALL = {"__init__", "__pycache__", "test_every_snippet_alone"}
+OF_ALL = {"__init__", "__pycache__", "test_every_schema", "test_every_snippet_alone"}
 PAGES = ("README.md", "CONTRIBUTING.md", "INSTRUCTORS.md")
 
 

@@ -16,7 +16,7 @@ from lab import launch
 ROOT = Path(__file__).parents[2]
 SNIPPETS = sorted(path for path in (ROOT / "app_snippets").glob("*/*.py") if path.name != "__init__.py")
 COMMAND = re.compile(
-    r"((?:[A-Z]+=\S+ )*)((?:uvicorn|waitress-serve) (?:\S+ )*?\w+:\w+)"
+    r"((?:[A-Z_]+=(?:'[^']*'|\S+) +)*)((?:uvicorn|waitress-serve) (?:\S+ )*?\w+:\w+)"
     r"(?:\s+then\s+curl -i ['\"]?http://127\.0\.0\.1:8000([^\s'\"]+)['\"]?)?$",
     re.M,
 )
@@ -75,7 +75,7 @@ def test_alone_in_an_empty_folder_it_starts_and_answers(
     arguments = shlex.split(command.replace("127.0.0.1:8000", "127.0.0.1:{port}"))
     if arguments[0] == "uvicorn":
         arguments += ["--port", "{port}"]
-    environment = dict(pair.split("=", 1) for pair in settings.split())
+    environment = dict(pair.split("=", 1) for pair in shlex.split(settings))
     with launch(arguments, cwd=tmp_path, env=environment) as server:
         response = httpx.get(server.url + asked, timeout=30)
     promised = re.search(r"the answer is (\d+)", docstring(path))
