@@ -77,6 +77,7 @@ def launch(
     *,
     ready: str | None = "/",
     name: str | None = None,
+    port: int = 0,
     env: dict[str, str] | None = None,
     cwd: str | os.PathLike[str] | None = None,
     seconds: float = 15,
@@ -84,11 +85,12 @@ def launch(
     """Starts `command` and waits until a GET of `ready` is answered, with whatever status. What speaks no HTTP, such as
     a Redis server, has `ready=None`: it is waited for until it accepts a connection.
 
-    "{port}" in an argument becomes a free port: tell the command to listen there, on 127.0.0.1. The command is looked
-    for in this environment first, then on PATH. `env` is added to this process's environment. Launching again under a
-    name stops the previous command of that name first.
+    "{port}" in an argument becomes a free port, or `port`: tell the command to listen there, on 127.0.0.1. The command
+    is looked for in this environment first, then on PATH. `env` is added to this process's environment. Launching again
+    under a name stops the previous command of that name first.
 
-    Raises LaunchError, one line: no such command, no "{port}", a command that ends, or does not answer in `seconds`.
+    Raises LaunchError, one line: no such command, no "{port}", a command that ends, or does not answer in `seconds`,
+    a `port` that is taken.
     """
     if not any("{port}" in argument for argument in command):
         raise LaunchError('the command has no "{port}": write it where the server is told its port')
@@ -101,7 +103,7 @@ def launch(
         raise LaunchError(f'there is no folder "{cwd}" to start the command in')
     if name in _named:
         _named[name].stop()
-    port = _free_port()
+    port = _free_port(port)
     arguments = [program, *(argument.replace("{port}", str(port)) for argument in command[1:])]
     process = _Guarded(arguments, environment, cwd)
     try:
@@ -115,9 +117,14 @@ def launch(
     return launched
 
 
-def _free_port() -> int:
+def _free_port(wanted: int) -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        if sys.platform != "win32":  # there it would share a port that is in use
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port whose last connections linger is free
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except (OSError, OverflowError):
+            raise LaunchError(f"port {wanted} is taken: stop what listens there, or let launch choose one") from None
         port: int = probe.getsockname()[1]
         return port
 

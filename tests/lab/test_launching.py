@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from socket import create_connection
+from socket import create_connection, create_server
 from typing import Any
 
 import httpx
@@ -41,6 +41,10 @@ def wsgi(environ, start_response):
 """
 UVICORN = ["uvicorn", "launched_apps:asgi", "--port", "{port}", "--workers", "2"]
 WAITRESS = ["waitress-serve", "--listen", "127.0.0.1:{port}", "launched_apps:wsgi"]
+
+
+with create_server(("127.0.0.1", 0)) as probe:
+    TAKEN_BY_NOBODY: int = probe.getsockname()[1]
 
 
 @pytest.fixture
@@ -129,6 +133,19 @@ def test_launching_again_under_a_name_stops_the_first() -> None:
         assert (repr(first), repr(second)) == ("<Launched mine stopped>", "<Launched mine running>")
         first.stop()
         assert httpx.get(second.url).status_code == 404
+
+
+def test_a_command_can_be_started_again_on_its_port() -> None:
+    for _ in range(2):  # the second time its last connections linger
+        with launch(PLAIN, port=TAKEN_BY_NOBODY) as server:
+            assert server.url == f"http://127.0.0.1:{TAKEN_BY_NOBODY}"
+            assert httpx.get(server.url + "/200").status_code == 200
+
+
+def test_a_port_that_is_taken_is_one_readable_line() -> None:
+    with launch(PLAIN) as server:
+        port = int(server.url.rpartition(":")[2])
+        assert refusal(PLAIN, port=port) == f"port {port} is taken: stop what listens there, or let launch choose one"
 
 
 def test_a_lost_handle_ends_its_processes() -> None:

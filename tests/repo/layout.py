@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -59,6 +60,14 @@ def unmentioned(root: Path) -> Iterator[str]:
         for snippet in sorted((root / "app_snippets" / topic).glob("*.py")):
             if snippet.stem != "__init__" and not re.search(rf"\b{snippet.stem}\b", text):
                 yield f"app_snippets/{topic}/{snippet.name} is not mentioned by notebooks/{chapter}.ipynb"
+
+
+def without_a_way_on(root: Path) -> Iterator[str]:
+    """Chapters whose recap does not lead to the next one."""
+    for chapter, following in pairwise(sorted(topics(root).values())):
+        notebook = nbformat.read(root / "notebooks" / f"{chapter}.ipynb", as_version=4)
+        if f"]({following}.ipynb)" not in notebook.cells[-1].source:
+            yield f"notebooks/{chapter}.ipynb does not lead to {following}.ipynb at its end"
 
 
 def pages(root: Path) -> Iterator[tuple[Path, str]]:

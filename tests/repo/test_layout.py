@@ -13,7 +13,7 @@ from tests.repo.notebooks import ROOT
 Rule = Callable[[Path], Iterator[str]]
 
 
-@pytest.mark.parametrize("rule", [layout.misnamed, layout.unmentioned, layout.dangling])
+@pytest.mark.parametrize("rule", [layout.misnamed, layout.unmentioned, layout.without_a_way_on, layout.dangling])
 def test_the_folder_keeps_the_rule(rule: Rule) -> None:
     if complaints := list(rule(ROOT)):
         pytest.fail("\n".join(complaints), pytrace=False)
@@ -88,6 +88,13 @@ def test_a_snippet_without_mention_is_noticed(course: Path) -> None:
     (course / "app_snippets/caching/forgotten.py").touch()
     complaint = "app_snippets/caching/forgotten.py is not mentioned by notebooks/05_caching.ipynb"
     assert list(layout.unmentioned(course)) == [complaint]
+
+
+def test_a_chapter_without_a_way_to_the_next_is_noticed(course: Path) -> None:
+    end = v4.new_markdown_cell("**Next:** caching, soon.")
+    nbformat.write(v4.new_notebook(cells=[end]), course / "notebooks/04_pooling.ipynb")
+    complaint = "notebooks/04_pooling.ipynb does not lead to 05_caching.ipynb at its end"
+    assert list(layout.without_a_way_on(course)) == [complaint]
 
 
 @pytest.mark.parametrize(
