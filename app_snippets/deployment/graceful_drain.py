@@ -1,0 +1,86 @@
+"""SIGTERM ends the service in order: not ready at once, still answering for a while, then what is in flight finishes.
+
+Shows:  the lifespan puts its own handler before the server's, and calls the server's when the drain is over.
+Costs:  a stop takes the drain, and at most the time to finish after it. A `def` handler in its thread cannot be cut.
+Needs:  fastapi uvicorn
+Run:    uvicorn graceful_drain:app    then    curl -i http://127.0.0.1:8000/ready
+        DRAIN_SECONDS and FINISH_SECONDS change the two times. gunicorn's asgi worker needs gunicorn.conf.py.
+"""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from fastapi import FastAPI, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class Drain:
+    """For `seconds` new requests are answered, for balancers to notice; then what is in flight has `finish` seconds."""
+
+    def __init__(self, seconds: float, finish: float) -> None:
+        self.seconds, self.finish, self.draining = seconds, finish, False
+        self.in_flight: set[asyncio.Task[None] | None] = set()
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """For the lifespan to enter: by then the server has its handler of SIGTERM, which is `stop` here."""
+        loop, stop = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
+        if not callable(stop) or threading.current_thread() is not threading.main_thread():
+            yield  # in a test or a notebook, where no signal is the app's to take
+            return
+
+        def end() -> None:
+            stop(signal.SIGTERM, None)
+            loop.call_later(self.finish, lambda: [task.cancel() for task in self.in_flight if task])
+
+        def begin(*_: object) -> None:
+            if not self.draining:  # gunicorn's master may send it twice
+                self.draining = True
+                loop.call_soon_threadsafe(loop.call_later, self.seconds, end)
+
+        signal.signal(signal.SIGTERM, begin)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, stop)
+
+    def middleware(self, app: ASGIApp) -> ASGIApp:
+        async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+            async def closing(message: Message) -> None:  # a proxy opens its next connection elsewhere
+                if self.draining and message["type"] == "http.response.start":
+                    message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+                await send(message)
+
+            if scope["type"] == "lifespan":
+                return await app(scope, receive, send)
+            self.in_flight.add(task := asyncio.current_task())
+            try:
+                await app(scope, receive, closing)
+            finally:
+                self.in_flight.discard(task)
+
+        return counted
+
+
+def create_app(drain: Drain) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        with drain.listening():
+            yield
+
+    app = FastAPI(lifespan=lifespan)
+    app.add_middleware(drain.middleware)
+
+    @app.get("/ready")
+    async def ready(response: Response) -> bool:
+        response.status_code = 503 if drain.draining else 200
+        return not drain.draining
+
+    return app
+
+
+app = create_app(Drain(float(os.environ.get("DRAIN_SECONDS", "5")), float(os.environ.get("FINISH_SECONDS", "10"))))
