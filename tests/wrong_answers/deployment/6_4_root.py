@@ -1,13 +1,13 @@
 """Nobody says who runs it."""
 
-REFUSED_WITH = "USER app before CMD"
+REFUSED_WITH = "USER 10001 before CMD"
 
 
 def dockerfile():
     return """
 FROM python:3.13-slim
 WORKDIR /srv
-RUN useradd --system app
+RUN useradd --system --uid 10001 app
 COPY requirements.txt .
 RUN pip install --no-cache-dir -r requirements.txt
 COPY app ./app
