@@ -7,6 +7,7 @@ from fastapi import FastAPI, HTTPException
 from starlette.responses import StreamingResponse
 
 REFUSED_WITH = "the lifespan ends after all"
+TOLD_LIKE = "6_1_listens_too_early"
 
 
 def make_app(work, feed, noticed):

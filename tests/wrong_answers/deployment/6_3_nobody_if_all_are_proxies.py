@@ -6,13 +6,10 @@ REFUSED_WITH = "the first of them"
 
 
 def client_address(peer, forwarded_for, trusted):
-    networks = [ip_network(one) for one in trusted]
-    address = ip_address(peer)
-    for part in reversed((forwarded_for or "").split(",")):
-        if not any(address in network for network in networks):
-            break
-        try:
-            address = ip_address(part.strip())
-        except ValueError:
-            break
-    return None if any(address in network for network in networks) and "," in (forwarded_for or "") else str(address)
+    def is_proxy(address):
+        return any(ip_address(address) in ip_network(one) for one in trusted)
+
+    if not forwarded_for or not is_proxy(peer):
+        return peer
+    strangers = [part.strip() for part in forwarded_for.split(",") if not is_proxy(part.strip())]
+    return strangers[-1] if strangers else None
