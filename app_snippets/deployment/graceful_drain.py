@@ -4,7 +4,7 @@ Shows:  the lifespan puts its own handler before the server's, and calls the ser
 Costs:  a stop takes the drain, and at most the time to finish after it. A `def` handler in its thread cannot be cut.
 Needs:  fastapi uvicorn
 Run:    uvicorn graceful_drain:app    then    curl -i http://127.0.0.1:8000/ready
-        DRAIN_SECONDS and FINISH_SECONDS change the two times. gunicorn's asgi worker needs gunicorn.conf.py.
+        DRAIN_SECONDS and FINISH_SECONDS set the two times. gunicorn's asgi worker needs gunicorn.conf.py.
 """
 
 import asyncio
@@ -27,11 +27,9 @@ class Drain:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """For the lifespan to enter: by then the server has its handler of SIGTERM, which is `stop` here."""
-        loop, stop = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
+        loop, stop = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)  # the server's own, by now
         if not callable(stop) or threading.current_thread() is not threading.main_thread():
-            yield  # in a test or a notebook, where no signal is the app's to take
-            return
+            return (yield)  # in a test or a notebook, where no signal is the app's to take
 
         def end() -> None:
             stop(signal.SIGTERM, None)
@@ -39,31 +37,28 @@ class Drain:
 
         def begin(*_: object) -> None:
             if not self.draining:  # gunicorn's master may send it twice
-                self.draining = True
                 loop.call_soon_threadsafe(loop.call_later, self.seconds, end)
+            self.draining = True
 
         signal.signal(signal.SIGTERM, begin)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, stop)
+        yield
+        signal.signal(signal.SIGTERM, stop)
 
     def middleware(self, app: ASGIApp) -> ASGIApp:
-        async def counted(scope: Scope, receive: Receive, send: Send) -> None:
-            async def closing(message: Message) -> None:  # a proxy opens its next connection elsewhere
-                if self.draining and message["type"] == "http.response.start":
+        async def known(scope: Scope, receive: Receive, send: Send) -> None:
+            async def closing(message: Message) -> None:
+                if self.draining and message["type"] == "http.response.start":  # a proxy will not come back here
                     message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
                 await send(message)
 
-            if scope["type"] == "lifespan":
-                return await app(scope, receive, send)
-            self.in_flight.add(task := asyncio.current_task())
+            if scope["type"] != "lifespan":
+                self.in_flight.add(asyncio.current_task())
             try:
                 await app(scope, receive, closing)
             finally:
-                self.in_flight.discard(task)
+                self.in_flight.discard(asyncio.current_task())
 
-        return counted
+        return known
 
 
 def create_app(drain: Drain) -> FastAPI:
@@ -76,9 +71,8 @@ def create_app(drain: Drain) -> FastAPI:
     app.add_middleware(drain.middleware)
 
     @app.get("/ready")
-    async def ready(response: Response) -> bool:
-        response.status_code = 503 if drain.draining else 200
-        return not drain.draining
+    async def ready() -> Response:
+        return Response("draining", 503) if drain.draining else Response("ready")
 
     return app
 

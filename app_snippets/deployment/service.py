@@ -32,9 +32,7 @@ class Settings(BaseSettings):
     """Each is an environment variable of its name, in capitals. A wrong one stops the service at its start."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True)
-    drain_seconds: float = Field(
-        5, ge=0, allow_inf_nan=False
-    )  # for balancers to notice: > a probe's period, times its failures
+    drain_seconds: float = Field(default=5, ge=0, allow_inf_nan=False)  # > a probe's period, times its failures
     finish_seconds: float = Field(default=10, ge=0, allow_inf_nan=False)  # for what is in flight then
     redis_url: RedisDsn | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -58,11 +56,9 @@ class Drain:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """To be entered by the lifespan: by then the server has installed its handler, which is `stop` here."""
-        loop, stop = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
+        loop, stop = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)  # the server's own, by now
         if not callable(stop) or threading.current_thread() is not threading.main_thread():
-            yield  # in a test or a notebook, where no signal is the app's to take
-            return
+            return (yield)  # in a test or a notebook, where no signal is the app's to take
 
         def end() -> None:
             stop(signal.SIGTERM, None)
@@ -70,14 +66,12 @@ class Drain:
 
         def begin(*_: object) -> None:
             if not self.draining:  # gunicorn's master may send it twice
-                self.draining = True
                 loop.call_soon_threadsafe(loop.call_later, self.seconds, end)
+            self.draining = True
 
         signal.signal(signal.SIGTERM, begin)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, stop)
+        yield
+        signal.signal(signal.SIGTERM, stop)
 
 
 class Edge:
