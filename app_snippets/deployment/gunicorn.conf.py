@@ -47,8 +47,15 @@ max_requests_jitter = 10_000  # and not all workers at once
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # the heartbeat's file waits for no disk
 
 
-def post_worker_init(worker: Any) -> None:
+def post_fork(_: object, worker: Any) -> None:
     """Gives the asgi worker an ordinary handler of SIGTERM: the lifespan can wrap that, and not one in the loop."""
-    if hasattr(worker, "handle_exit_signal"):
+    if not hasattr(worker, "handle_exit_signal"):
+        return
+    of_the_loop = worker.init_signals
+
+    def init_signals() -> None:
+        of_the_loop()
         worker.loop.remove_signal_handler(signal.SIGTERM)
         signal.signal(signal.SIGTERM, lambda *_: worker.handle_exit_signal())
+
+    worker.init_signals = init_signals  # called before the import of the app, during which a SIGTERM may come
