@@ -484,18 +484,14 @@ def instructions(text: str) -> Iterator[Instruction]:
             continue
         whole = line
         while whole.rstrip().endswith("\\"):
-            following = next(lines, "")
-            if following.strip() and not following.lstrip().startswith("#"):
-                whole = whole.rstrip()[:-1] + following
-            elif not following:
-                whole = whole.rstrip()[:-1]
+            following = next(lines, None)
+            if following is None or (following.strip() and not following.lstrip().startswith("#")):
+                whole = whole.rstrip()[:-1] + (following or "")
         word, _, rest = whole.strip().partition(" ")
         name, rest = word.upper(), rest.strip()
         with called(f"docker build: {one_line(whole, 100)}"):
-            pass
-        require(
-            INSTRUCTIONS.fullmatch(name), got=f"{word} is no instruction", expected="an instruction of a Dockerfile"
-        )
+            known = INSTRUCTIONS.fullmatch(name)
+            require(known, got=f"{word} is no instruction", expected="an instruction of a Dockerfile")
         flags: list[tuple[str, str]] = []
         while name != "ENV" and (found := re.match(r"--([a-z-]+)(?:=(\S+))?\s+", rest)):
             flags.append((found[1], found[2] or ""))
@@ -546,22 +542,19 @@ def build(steps: Iterator[Instruction]) -> Stage:
     before = Stage("")  # the ARGs in front of the first FROM
     for step in steps:
         with called(f"docker build: {step}"):
-            pass
-        require(SECRET not in step.rest, got=f"{SECRET} in the image's history", expected="no secret", look=HISTORY)
-        if step.name == "FROM":
-            image, *named = before.value(step.rest).split() or [""]
-            stage = deepcopy(names[image]) if image in names else based_on(image)
-            stages.append(stage)
-            names[str(len(stages) - 1)] = stage
-            if len(named) == 2:
-                names[named[1]] = stage
-        elif step.name == "ARG" or stages:
-            add(step, stages[-1] if stages else before, names)
-        else:
-            require(False, got=f"{step.name} before FROM", expected="FROM first")
+            require(SECRET not in step.rest, got=f"{SECRET} in the image's history", expected="no secret", look=HISTORY)
+            if step.name == "FROM":
+                image, *named = before.value(step.rest).split() or [""]
+                stage = deepcopy(names[image]) if image in names else based_on(image)
+                stages.append(stage)
+                names[str(len(stages) - 1)] = stage
+                if len(named) == 2:
+                    names[named[1]] = stage
+            else:
+                require(stages or step.name == "ARG", got=f"{step.name} before FROM", expected="FROM first")
+                add(step, stages[-1] if stages else before, names)
     with called("docker build"):
-        pass
-    require(stages, got="no FROM", expected="an image to start from")
+        require(stages, got="no FROM", expected="an image to start from")
     return stages[-1]
 
 
@@ -746,23 +739,28 @@ def runs(image: Stage) -> None:
                     else "COPY what is needed by its name; a .dockerignore would keep .env out as well",
                 )
     command = argv(image)
-    line = " ".join(command)
     with called("docker run"):
-        pass
+        starts(command, image)
+        listens(command, image)
+    with called("whoami, in the container"):
+        runs_as(image)
+    with called("docker stop"):
+        process_1(command)
+    with called("docker ps, a minute later"):
+        healthy(image)
+
+
+def starts(command: list[str], image: Stage) -> None:
     require(image.installed, got="ModuleNotFoundError: No module named 'fastapi'", expected="the packages", look=NONE)
     require(command, got="no command", expected="uvicorn", look='CMD ["uvicorn", "app.main:app", ...]')
     require(image.workdir, got="no WORKDIR", expected="a folder of the app's own", look="WORKDIR /srv")
-    if not re.search("--app-dir|--chdir", line) and "PYTHONPATH" not in image.variables:
-        require(
-            join(image.workdir, MAIN) in image.files,
-            got=f"No module named 'app' in {image.workdir}",
-            expected=f"{join(image.workdir, MAIN)}",
-            look="COPY app ./app: of a folder, what is in it is copied, not the folder itself",
-        )
-    listens(command, image)
-    runs_as(image)
-    process_1(command, image)
-    healthy(image)
+    told = re.search("--app-dir|--chdir", " ".join(command)) or "PYTHONPATH" in image.variables
+    require(
+        told or join(image.workdir, MAIN) in image.files,
+        got=f"No module named 'app' in {image.workdir}",
+        expected=join(image.workdir, MAIN),
+        look="COPY app ./app: of a folder, what is in it is copied, not the folder itself",
+    )
 
 
 NONE = "RUN pip install -r requirements.txt, in the stage that runs or in one that it copies from"
@@ -806,8 +804,7 @@ def listens(command: list[str], image: Stage) -> None:
 
 
 def runs_as(image: Stage) -> None:
-    with called("whoami, in the container"):
-        user = image.user.partition(":")[0]
+    user = image.user.partition(":")[0]
     require(
         user not in {"", "0", "root"},
         got="root",
@@ -822,9 +819,7 @@ def runs_as(image: Stage) -> None:
     )
 
 
-def process_1(command: list[str], image: Stage) -> None:
-    with called("docker stop"):
-        pass
+def process_1(command: list[str]) -> None:
     program, *arguments = command
     script = arguments[1].strip() if basename(program) in {"sh", "dash", "ash"} and arguments[1:] else "exec"
     require(
@@ -836,8 +831,6 @@ def process_1(command: list[str], image: Stage) -> None:
 
 
 def healthy(image: Stage) -> None:
-    with called("docker ps, a minute later"):
-        pass
     require(
         image.health,
         got="no health",
