@@ -51,11 +51,11 @@ def post_fork(_: object, worker: Any) -> None:
     """Gives the asgi worker an ordinary handler of SIGTERM: the lifespan can wrap that, and not one in the loop."""
     if not hasattr(worker, "handle_exit_signal"):
         return
-    of_the_loop = worker.init_signals
+    register, stop = worker.init_signals, worker.handle_exit_signal
 
     def init_signals() -> None:
-        of_the_loop()
-        worker.loop.remove_signal_handler(signal.SIGTERM)
-        signal.signal(signal.SIGTERM, lambda *_: worker.handle_exit_signal())
+        worker.handle_exit_signal = lambda: None  # for the loop: uvloop forgets no handler before it runs
+        register()
+        signal.signal(signal.SIGTERM, lambda *_: stop())
 
-    worker.init_signals = init_signals  # called before the import of the app, during which a SIGTERM may come
+    worker.init_signals = init_signals  # before the import of the app, during which a SIGTERM may come
