@@ -1,7 +1,7 @@
 """SIGTERM ends the service in order: not ready at once, still answering for a while, then what is in flight finishes.
 
 Shows:  the lifespan puts its own handler before the server's, and calls the server's when the drain is over.
-Costs:  a stop takes the drain, and at most the time to finish after it. A `def` handler in its thread cannot be cut.
+Costs:  a stop takes the drain, and at most the time to finish; what is cut then was in the middle of something.
 Needs:  fastapi uvicorn
 Run:    uvicorn graceful_drain:app    then    curl -i http://127.0.0.1:8000/ready
         DRAIN_SECONDS and FINISH_SECONDS set the two times. gunicorn's asgi worker needs gunicorn.conf.py.

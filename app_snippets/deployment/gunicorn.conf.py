@@ -37,14 +37,13 @@ workers = int(os.environ.get("WEB_CONCURRENCY", max(1, min(cores(), memory() // 
 preload_app = False  # connections and threads made at import would be shared by, or missing in, forked workers
 
 timeout = 30  # a worker whose loop does not turn for so long is killed, and replaced
-keepalive = (
-    75  # longer than the proxy keeps an idle connection: the proxy is the one to close it, never under a request
-)
+keepalive = 75  # longer than the proxy keeps an idle connection: the proxy closes it, and never under a request
 graceful_timeout = round(drain + finish + 5)  # then SIGKILL: after the drain, and what is in flight, are done
 control_socket_disable = True  # or it opens one in the home folder, which a second gunicorn would take over
 max_requests = 100_000  # a slow leak ends with its worker,
 max_requests_jitter = 10_000  # and not all workers at once
-worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # the heartbeat's file waits for no disk
+shared = Path("/dev") / "shm"
+worker_tmp_dir = str(shared) if shared.is_dir() else None  # the heartbeat's file waits for no disk
 
 
 def post_fork(_: object, worker: Any) -> None:

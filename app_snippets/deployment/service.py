@@ -3,7 +3,7 @@
 Shows:  what graceful_drain.py does, with what else a service needs, in one file of some hundred lines.
 Costs:  a stop takes DRAIN_SECONDS, and at most FINISH_SECONDS more. With a REDIS_URL, /ready asks that Redis.
 Needs:  fastapi uvicorn pydantic-settings redis
-Run:    uvicorn service:app --no-access-log    then    curl -i http://127.0.0.1:8000/ready
+Run:    uvicorn --no-access-log service:app    then    curl -i http://127.0.0.1:8000/ready
 """
 
 import asyncio
@@ -148,19 +148,20 @@ def create_app(settings: Settings) -> FastAPI:
     async def home(request: Request) -> dict[str, Any]:
         return {"pid": os.getpid(), "client": request.client and request.client.host}
 
-    @app.get("/io")  # waits, as for a database
+    # These three are for trying it out: put your own in their place
+    @app.get("/io", include_in_schema=False)  # waits, as for a database
     async def io(ms: Ms = 100) -> dict[str, int]:
         await asyncio.sleep(ms / 1000)
         return {"pid": os.getpid()}
 
-    @app.get("/cpu")  # computes, and meanwhile the loop of this worker does not turn
+    @app.get("/cpu", include_in_schema=False)  # computes, and meanwhile the loop of this worker does not turn
     async def cpu(ms: Ms = 50) -> dict[str, int]:
         end = time.thread_time() + ms / 1000
         while time.thread_time() < end:
             pass
         return {"pid": os.getpid()}
 
-    @app.get("/stream")
+    @app.get("/stream", include_in_schema=False)
     async def stream(ms: Ms = 1000) -> StreamingResponse:
         async def parts() -> AsyncIterator[str]:
             for part in range(ms // 100):

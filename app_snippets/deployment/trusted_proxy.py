@@ -3,7 +3,7 @@
 Shows:  each proxy adds, at the right, the address that it was asked from. Whatever is left of that, the client chose.
 Costs:  a few microseconds a request. The networks must be those of your proxies, and of nothing else.
 Needs:  fastapi uvicorn
-Run:    uvicorn trusted_proxy:app --no-proxy-headers    then    curl -i http://127.0.0.1:8000/
+Run:    uvicorn --no-proxy-headers trusted_proxy:app    then    curl -i http://127.0.0.1:8000/
         TRUSTED_PROXIES names their networks. Without it, curl on this machine is one: -H "X-Forwarded-For: 192.0.2.7"
 """
 
