@@ -37,6 +37,7 @@ lint: $(VENV)/test.stamp
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m mypy
+	$(BIN)/python -m mypy app_snippets/deployment/gunicorn.conf.py
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/codespell
 	$(BIN)/actionlint

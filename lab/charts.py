@@ -66,9 +66,17 @@ def timelines(arms: Mapping[str, Sequence[Span]], *, title: str, caption: str) -
 
 
 def waterfall(
-    rows: Sequence[tuple[str, str, float, float]], *, groups: Sequence[str], title: str, caption: str
+    rows: Sequence[tuple[str, str, float, float]],
+    *,
+    groups: Sequence[str],
+    title: str,
+    caption: str,
+    since: str = "the client sent the request",
 ) -> Figure:
-    """One row a (name, group, start, end) in seconds: a bar, or a dot for a moment. Each of `groups` has its colour."""
+    """One row a (name, group, start, end) in seconds: a bar, or a dot for a moment. Each of `groups` has its colour.
+
+    `since` says what happened at 0.
+    """
     names = [name for name, _, _, _ in rows]
     colours = dict(zip(groups, COLOURS, strict=False))
     canvas = Canvas(figsize=(WIDTH, 1.2 + 0.2 * len(rows)), layout="constrained")
@@ -80,7 +88,7 @@ def waterfall(
             axis.barh(row, (end - start) * 1000, left=start * 1000, height=0.7, color=colours[group])
     axis.set_yticks(range(len(rows)), names, fontsize=9)
     axis.set_ylim(len(rows) - 0.4, -0.6)
-    axis.set_xlabel("milliseconds since the client sent the request")
+    axis.set_xlabel(f"milliseconds since {since}")
     axis.grid(axis="x", alpha=0.3)
     drawn = {group for _, group, _, _ in rows}
     keys = [Patch(color=colour, label=group) for group, colour in colours.items() if group in drawn]

@@ -46,8 +46,15 @@ shared = Path("/dev") / "shm"
 worker_tmp_dir = str(shared) if shared.is_dir() else None  # the heartbeat's file waits for no disk
 
 
-def post_worker_init(worker: Any) -> None:
+def post_fork(_: object, worker: Any) -> None:
     """Gives the asgi worker an ordinary handler of SIGTERM: the lifespan can wrap that, and not one in the loop."""
-    if hasattr(worker, "handle_exit_signal"):
-        worker.loop.remove_signal_handler(signal.SIGTERM)
-        signal.signal(signal.SIGTERM, lambda *_: worker.handle_exit_signal())
+    if not hasattr(worker, "handle_exit_signal"):
+        return
+    register, stop = worker.init_signals, worker.handle_exit_signal
+
+    def init_signals() -> None:
+        worker.handle_exit_signal = lambda: None  # for the loop: uvloop forgets no handler before it runs
+        register()
+        signal.signal(signal.SIGTERM, lambda *_: stop())
+
+    worker.init_signals = init_signals  # before the import of the app, during which a SIGTERM may come

@@ -4,12 +4,14 @@ import asyncio
 import contextvars
 import functools
 import hashlib
+import ipaddress
 import json
 import logging
 import math
 import pickle
 import re
 import secrets
+import signal
 import sys
 import threading
 import uuid
@@ -851,6 +853,160 @@ class Breaker:
         return stored
 
 
+# 6.1
+
+
+def raised_again(work: Any, feed: Any, noticed: Any) -> FastAPI:
+    leaving, red = asyncio.Event(), [False]
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        before, loop = signal.getsignal(signal.SIGTERM), asyncio.get_running_loop()
+        tasks: list[asyncio.Task[None]] = []
+
+        async def drain() -> None:
+            await noticed()
+            leaving.set()
+            signal.signal(signal.SIGTERM, before)
+            signal.raise_signal(signal.SIGTERM)
+
+        def begin() -> None:
+            if not red[0]:
+                red[0] = True
+                tasks.append(loop.create_task(drain()))
+
+        signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(begin))
+        yield
+        await asyncio.gather(*tasks)
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get("/live")
+    def live() -> str:
+        return "alive"
+
+    @app.get("/ready")
+    def ready(response: Response) -> bool:
+        response.status_code = 503 if red[0] else 200
+        return not red[0]
+
+    @app.get("/work")
+    async def do_work() -> Any:
+        return await work()
+
+    @app.get("/feed")
+    async def stream() -> StreamingResponse:
+        return StreamingResponse(feed(leaving))
+
+    return app
+
+
+class Drain:
+    def __init__(self, work: Any, feed: Any, noticed: Any) -> None:
+        self.work, self.feed, self.noticed = work, feed, noticed
+        self.leaving, self.task = asyncio.Event(), None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            self.loop, self.stop = asyncio.get_running_loop(), signal.signal(signal.SIGTERM, self.begin)
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+        elif scope["path"] == "/feed":
+            await StreamingResponse(self.feed(self.leaving))(scope, receive, send)
+        else:
+            body = await self.work() if scope["path"] == "/work" else "a probe"
+            status = 503 if scope["path"] == "/ready" and self.task else 200
+            await PlainTextResponse(body, status)(scope, receive, send)
+
+    def begin(self, *_: Any) -> None:
+        self.task = self.task or self.loop.create_task(self.drain())
+
+    async def drain(self) -> None:
+        self.leaving.set()  # early: who reads a stream opens it again, elsewhere
+        await self.noticed()
+        self.stop(signal.SIGTERM, None)
+
+
+# 6.2
+
+
+def with_uvicorns_worker(cores: float, memory_mb: int, worker_mb: int) -> dict[str, Any]:
+    by_memory = math.floor(memory_mb * 8 / 10 / worker_mb)
+    if not by_memory:
+        raise ValueError
+    return {
+        "bind": "0.0.0.0:8000",
+        "workers": sorted([1, math.floor(cores), by_memory])[1] if cores >= 1 else 1,
+        "worker_class": "uvicorn_worker.UvicornWorker",
+        "timeout": 45,
+        "graceful_timeout": 15,
+        "keepalive": 75,
+        "preload_app": False,
+        "worker_tmp_dir": "/dev/shm",
+        "max_requests": 10_000,
+        "max_requests_jitter": 1_000,
+    }
+
+
+# 6.3
+
+
+def first_stranger_from_the_right(peer: str, forwarded_for: str | None, trusted: list[str]) -> str:
+    def parsed(text: str) -> Any:
+        try:
+            return ipaddress.ip_address(text.strip())
+        except ValueError:
+            return None
+
+    chain = [parsed(part) for part in [*(forwarded_for or "").split(","), peer]][::-1]
+    chain = chain[: chain.index(None)] if None in chain else chain
+    ours = [any(one in ipaddress.ip_network(network) for network in trusted) for one in chain]
+    return str(chain[ours.index(False) if False in ours else -1].exploded)
+
+
+# 6.4
+
+
+def in_two_stages() -> str:
+    return """
+ARG PYTHON=3.13
+FROM python:${PYTHON}-slim AS packages
+RUN python -m venv /opt/venv
+ENV PATH="/opt/venv/bin:$PATH"
+RUN --mount=type=bind,source=requirements.txt,target=/tmp/requirements.txt \\
+    pip install --no-cache-dir -r /tmp/requirements.txt
+
+FROM python:${PYTHON}-slim
+ENV PATH="/opt/venv/bin:$PATH" PYTHONUNBUFFERED=1
+COPY --from=packages /opt/venv /opt/venv
+WORKDIR /srv
+COPY --chown=10001 ["app", "./app/"]
+USER 10001:10001
+HEALTHCHECK CMD python -c "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/live', timeout=3)"
+ENTRYPOINT ["uvicorn", "app.main:app"]
+CMD ["--host=0.0.0.0", "--port=8000"]
+"""
+
+
+def with_a_shell_that_gives_way() -> str:
+    return """
+FROM python:3.13.5-alpine
+WORKDIR /srv/
+COPY requirements.txt ./
+RUN <<EOF
+adduser -D -H app
+pip install -r requirements.txt
+EOF
+# the source last
+COPY app/ app/
+USER app
+HEALTHCHECK --interval=5s CMD wget -qO- http://127.0.0.1:8000/live
+CMD exec uvicorn app.main:app --host 0.0.0.0 --port ${PORT:-8000}
+"""
+
+
 RIGHT = {
     "0.1": [in_a_thread_by_hand, with_the_callers_context, with_anyio, in_a_loop_that_is_stopped],
     "1.1": [App(), on_starlette],
@@ -871,6 +1027,10 @@ RIGHT = {
     "5.3": [never_stored_outside],
     "5.4": [weak_and_short],
     "5.5": [Breaker],
+    "6.1": [raised_again, Drain],
+    "6.2": [with_uvicorns_worker],
+    "6.3": [first_stranger_from_the_right],
+    "6.4": [in_two_stages, with_a_shell_that_gives_way],
 }
 
 

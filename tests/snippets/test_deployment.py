@@ -235,6 +235,42 @@ def test_an_interrupt_does_not_wait() -> None:
         assert wait_for(lambda: not server.processes(), "the end") < 20
 
 
+@every_server
+def test_no_request_is_refused_before_the_drain_is_over(command: list[str], workers: int) -> None:
+    drain = 1.5
+    with start(command, drain=drain, finish=0.5) as server:
+        started(server, workers)
+        began = time.perf_counter()
+        server.processes()[0].terminate()
+        answered = []
+        with contextlib.suppress(httpx.TransportError):
+            while True:  # each comes by a connection of its own
+                answered.append(httpx.get(server.url, timeout=10).status_code)
+        assert time.perf_counter() - began >= drain
+        assert set(answered) == {200}
+        assert len(answered) >= 5
+        wait_for(lambda: not server.processes(), "the end")
+
+
+@pytest.mark.parametrize("worker", ["uvicorn_worker.UvicornWorker", "asgi"])
+def test_a_stop_during_the_import_is_not_forgotten(worker: str, tmp_path: Path) -> None:
+    """A worker that had not heard it would go on, until SIGKILL ends it after the graceful_timeout of 65 s."""
+    (tmp_path / "slow_driver.py").write_text(
+        "import time\nprint('importing', flush=True)\ntime.sleep(1)\nfrom service import app"
+    )
+    command = [sys.executable, "-m", "gunicorn", "slow_driver:app", "--bind", "127.0.0.1:0", "--workers", "1"]
+    command += ["--worker-class", worker, "--config", str(FOLDER / "gunicorn.conf.py")]
+    env = {**os.environ, "PYTHONPATH": str(FOLDER), "DRAIN_SECONDS": "50"}
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == b"importing\n"
+            process.terminate()
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+
+
 # Nothing is lost
 
 
@@ -339,8 +375,9 @@ async def test_a_bare_reload_loses_what_outlasts_its_timeout(tell: list[str]) ->
 # When something breaks
 
 
-def test_a_blocked_worker_of_gunicorn_is_killed_and_the_service_is_back(tell: list[str]) -> None:
-    with start([*GUNICORN, "-w", "1", "--timeout", "2"]) as server:
+@pytest.mark.parametrize("worker", ["uvicorn_worker.UvicornWorker", "asgi"])
+def test_a_blocked_worker_of_gunicorn_is_killed_and_the_service_is_back(worker: str, tell: list[str]) -> None:
+    with start([*GUNICORN, "-w", "1", "-k", worker, "--timeout", "2"]) as server:
         (old,) = workers_of(server)
         blocking = Asked(server.url + "/cpu?ms=120000")
         began = time.perf_counter()
@@ -348,7 +385,7 @@ def test_a_blocked_worker_of_gunicorn_is_killed_and_the_service_is_back(tell: li
         assert blocking.outcome != "200"
         assert httpx.get(server.url, timeout=MINUTE).json()["pid"] != old.pid
         back = time.perf_counter() - began
-        tell.append(f"deployment: back after a blocked worker, timeout 2 s: {back:.1f} s")
+        tell.append(f"deployment: back after a blocked worker, {worker}, timeout 2 s: {back:.1f} s")
         assert back < 2 + 20  # the timeout, a second for the master to look, and the start of a worker
         assert "WORKER TIMEOUT" in server.log
 
@@ -673,12 +710,15 @@ def test_the_command_of_the_image_starts_the_service_in_a_folder_with_what_is_co
         assert probe[0] == "python"
         probe = [sys.executable, *[part.replace(":8000", f":{port}") for part in probe[1:]]]
         assert subprocess.run(probe, check=False, timeout=MINUTE).returncode == 0
+        os.kill(process.pid, signal.SIGSTOP)  # the port is open, and nobody answers
+        assert subprocess.run(probe, check=False, timeout=MINUTE, stderr=subprocess.DEVNULL).returncode == 1
+        os.kill(process.pid, signal.SIGCONT)
     finally:
         process.terminate()
         written, _ = process.communicate(timeout=MINUTE)
     assert subprocess.run(probe, check=False, timeout=MINUTE, stderr=subprocess.DEVNULL).returncode == 1
     lines = [json.loads(line) for line in written.splitlines()]  # on stdout nothing else
-    assert [line["message"] for line in lines] == ["started", "request", "request", "stopped"]
+    assert [line["message"] for line in lines] == ["started", *["request"] * (len(lines) - 2), "stopped"]
 
 
 def test_the_image_gets_what_it_copies_and_no_more() -> None:
@@ -744,6 +784,56 @@ def test_gunicorn_finds_its_file_and_knows_each_setting_in_it() -> None:
         "worker_class", "control_socket_disable",
     ):  # fmt: skip
         assert used[name] == str(ours[name]), name
+
+
+def in_a_container(monkeypatch: pytest.MonkeyPatch, share: str, limit: str) -> None:
+    """8 cores and 16 GB, of which a container may use a `share` and `limit` bytes: as cgroup v2 tells it, in files."""
+    files = {"/sys/fs/cgroup/cpu.max": share, "/sys/fs/cgroup/memory.max": limit}
+    exists, read_text = Path.exists, Path.read_text
+    monkeypatch.setattr(Path, "exists", lambda path: str(path) in files or exists(path))
+    monkeypatch.setattr(
+        Path, "read_text", lambda path, *how, **named: files.get(str(path)) or read_text(path, *how, **named)
+    )
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8), raising=False)
+    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 4 << 20}.__getitem__)
+
+
+@pytest.mark.parametrize(
+    ("share", "limit", "env", "workers"),
+    [
+        ("max 100000", "max\n", {}, 8),
+        ("400000 100000", "max", {}, 4),
+        ("250000 100000", "max", {}, 2),
+        ("50000 100000", "max", {}, 1),  # half a core is enough for one
+        ("max 100000", str(1 << 30), {}, 3),  # half of a GB holds three of 150 MB
+        ("max 100000", str(1 << 30), {"WORKER_MEGABYTES": "50"}, 8),
+        ("max 100000", str(64 << 20), {}, 1),  # never none
+    ],
+)
+def test_workers_come_from_what_the_container_may_use(
+    share: str, limit: str, env: dict[str, str], workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_a_container(monkeypatch, share, limit)
+    assert settings(**env)["workers"] == workers
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("timeout = 30", "timeout = 'soon'"),
+        ("keepalive = ", "keepalive = -"),
+        ("def post_fork(_: object, ", "def post_fork("),
+    ],
+)
+def test_gunicorn_refuses_a_broken_file(right: str, wrong: str, tmp_path: Path) -> None:
+    text = text_of("gunicorn.conf.py")
+    assert right in text
+    (tmp_path / "gunicorn.conf.py").write_text(text.replace(right, wrong), encoding="utf-8")
+    (tmp_path / "service.py").write_text(text_of("service.py"), encoding="utf-8")
+    command = [sys.executable, "-m", "gunicorn", "--check-config", "service:app"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=MINUTE)
+    assert done.returncode != 0
+    assert done.stderr
 
 
 def seconds(text: str, pattern: str) -> float:

@@ -19,7 +19,7 @@ SNIPPETS = sorted(path for path in (ROOT / "app_snippets").glob("*/*.py") if pat
 SNIPPETS = [path for path in SNIPPETS if path.name != "__init__.py"]
 LONGER = {"deployment/service.py": 140}  # the one that puts together what the others show, to be taken as it is
 COMMAND = re.compile(
-    r"((?:[A-Z_]+=(?:'[^']*'|\S+) +)*)((?:uvicorn|waitress-serve) (?:\S+ )*?\w+:\w+)"
+    r"((?:[A-Z_]+=(?:'[^']*'|\S+) +)*)((?:uvicorn|waitress-serve) (?:\S+ )*?\w+:\w+(?: --\S+)*)"
     r"(?:\s+then\s+curl -i ['\"]?http://127\.0\.0\.1:8000([^\s'\"]+)['\"]?)?$",
     re.M,
 )

@@ -1,0 +1,15 @@
+"""Four workers, whatever the machine."""
+
+REFUSED_WITH = "a constant knows none of it"
+
+
+def settings(cores, memory_mb, worker_mb):
+    fit = int(memory_mb * 0.8 // worker_mb)
+    if fit < 1:
+        raise ValueError(f"{memory_mb} MB hold no worker of {worker_mb} MB")
+    return {
+        "workers": 4,
+        "worker_class": "asgi",
+        "worker_tmp_dir": "/dev/shm",
+        "graceful_timeout": 20,
+    }

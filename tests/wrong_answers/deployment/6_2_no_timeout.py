@@ -1,0 +1,16 @@
+"""The timeout is turned off, for slow requests."""
+
+REFUSED_WITH = "a worker whose loop hangs stays for ever"
+
+
+def settings(cores, memory_mb, worker_mb):
+    fit = int(memory_mb * 0.8 // worker_mb)
+    if fit < 1:
+        raise ValueError(f"{memory_mb} MB hold no worker of {worker_mb} MB")
+    return {
+        "workers": min(fit, max(1, int(cores))),
+        "timeout": 0,
+        "worker_class": "asgi",
+        "worker_tmp_dir": "/dev/shm",
+        "graceful_timeout": 20,
+    }

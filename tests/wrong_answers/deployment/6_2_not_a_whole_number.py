@@ -1,0 +1,15 @@
+"""A float that gunicorn does not take."""
+
+REFUSED_WITH = "gunicorn takes whole numbers"
+
+
+def settings(cores, memory_mb, worker_mb):
+    fit = memory_mb * 0.8 // worker_mb
+    if fit < 1:
+        raise ValueError(f"{memory_mb} MB hold no worker of {worker_mb} MB")
+    return {
+        "workers": min(fit, max(1, int(cores))),
+        "worker_class": "asgi",
+        "worker_tmp_dir": "/dev/shm",
+        "graceful_timeout": 20,
+    }

@@ -1,0 +1,17 @@
+"""Nobody says who runs it."""
+
+REFUSED_WITH = "USER 10001 before CMD"
+
+
+def dockerfile():
+    return """
+FROM python:3.13-slim
+WORKDIR /srv
+RUN useradd --system --uid 10001 app
+COPY requirements.txt .
+RUN pip install --no-cache-dir -r requirements.txt
+COPY app ./app
+HEALTHCHECK --interval=10s --timeout=5s \\
+    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/live', timeout=3)"]
+CMD ["uvicorn", "app.main:app", "--host", "0.0.0.0", "--port", "8000"]
+"""
