@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Annotated, Any
+from urllib.parse import urljoin, urlsplit
 
 import anyio
 import anyio.to_thread
@@ -29,7 +30,7 @@ import httpx
 import pytest
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.datastructures import Headers, MutableHeaders
@@ -1007,6 +1008,127 @@ CMD exec uvicorn app.main:app --host 0.0.0.0 --port ${PORT:-8000}
 """
 
 
+# 7.1
+
+
+class BearerMiddleware:
+    """The whole app is guarded, by digests."""
+
+    def __init__(self, app: Any, tokens: list[str]) -> None:
+        self.app = app
+        self.digests = {hashlib.sha256(token.encode()).digest() for token in tokens}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        scheme, _, token = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
+        if scheme.lower() == b"bearer" and hashlib.sha256(token).digest() in self.digests:
+            return await self.app(scope, receive, send)
+        answer = JSONResponse({}, 401, {"WWW-Authenticate": 'Bearer error="invalid_token"'})
+        await answer(scope, receive, send)
+
+
+def guarded_from_outside(tokens: list[str]) -> Any:
+    app = FastAPI()
+
+    @app.get("/account")
+    async def account() -> dict[str, str]:
+        return {"hello": "caller"}
+
+    return BearerMiddleware(app, tokens)
+
+
+# 7.2
+
+
+def with_each_check_by_hand(token: str, keys: Any) -> Any:
+    import jwt
+
+    kid = jwt.get_unverified_header(token).get("kid")
+    if kid not in keys:
+        raise jwt.DecodeError("no such key")
+    claims = jwt.decode(token, jwt.PyJWK(keys[kid]).key, algorithms=["EdDSA"], options={"verify_aud": False})
+    wanted = {"iss": "https://login.example", "aud": "orders"}
+    if not claims.get("sub") or "exp" not in claims or wanted.items() - claims.items():
+        raise jwt.InvalidTokenError("not for us")
+    return claims
+
+
+def with_a_set_of_keys(token: str, keys: Any) -> Any:
+    import jwt
+
+    known = jwt.PyJWKSet(list(keys.values()))
+    try:
+        key = known[jwt.get_unverified_header(token)["kid"]]
+    except KeyError:
+        raise jwt.InvalidKeyError from None
+    options = {"require": ["exp", "iss", "aud", "sub"]}
+    return jwt.decode(token, key, issuer=["https://login.example"], audience=["orders"], leeway=30, options=options)
+
+
+# 7.3
+
+
+def with_a_model_that_forbids(user_of: Any, orders: Any) -> Any:
+    class New(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        item: str
+
+    app = FastAPI()
+
+    async def user(request: Request) -> str:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not (found := user_of(token)):
+            raise HTTPException(401, headers=CHALLENGE)
+        return str(found)
+
+    User = Annotated[str, Depends(user)]
+
+    @app.get("/orders")
+    async def mine(user: User) -> Any:
+        return [order for order in orders.values() if order["owner"] == user]
+
+    @app.get("/orders/{number}")
+    @app.delete("/orders/{number}")
+    async def one(request: Request, number: int, user: User) -> Any:
+        order = orders.get(number, {})
+        if order.get("owner") != user:
+            return JSONResponse("nothing here", 404)
+        return orders.pop(number) if request.method == "DELETE" else order
+
+    @app.post("/orders", status_code=201)
+    async def create(new: New, user: User) -> int:
+        number = max(orders, default=0) + 1
+        orders[number] = {"owner": user, "item": new.item}
+        return int(number)
+
+    return app
+
+
+# 7.4
+
+
+async def checks_each_redirect(url: str, resolve: Any, get: Any) -> bytes:
+    ports = {"http": 80, "https": 443}
+    for _ in range(5):
+        parts = urlsplit(url)
+        port = parts.port or ports.get(parts.scheme, 0)
+        if parts.scheme not in ports or port not in ports.values() or not parts.hostname:
+            raise ValueError(url)
+        found = [ipaddress.ip_address(one) for one in await resolve(parts.hostname, port)]
+        if not found:
+            raise ValueError(url)
+        for one in found:
+            good = one.is_global and not one.is_multicast
+            if isinstance(one, ipaddress.IPv6Address):  # a page has an IPv4 address as well
+                good = False
+            if not good:
+                raise ValueError(url)
+        status, headers, body = await get(str(found[-1]), port, parts.hostname, parts.path or "/")
+        if not 300 <= status < 400:
+            return bytes(body)
+        url = urljoin(url, headers["location"])
+    raise ValueError("too many redirects")
+
+
 RIGHT = {
     "0.1": [in_a_thread_by_hand, with_the_callers_context, with_anyio, in_a_loop_that_is_stopped],
     "1.1": [App(), on_starlette],
@@ -1031,6 +1153,10 @@ RIGHT = {
     "6.2": [with_uvicorns_worker],
     "6.3": [first_stranger_from_the_right],
     "6.4": [in_two_stages, with_a_shell_that_gives_way],
+    "7.1": [guarded_from_outside],
+    "7.2": [with_each_check_by_hand, with_a_set_of_keys],
+    "7.3": [with_a_model_that_forbids],
+    "7.4": [checks_each_redirect],
 }
 
 

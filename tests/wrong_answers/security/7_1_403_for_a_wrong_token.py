@@ -1,0 +1,24 @@
+"""A client that is not known is told not to come again."""
+
+import secrets
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, HTTPException
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+REFUSED_WITH = "403 is for somebody whom you know"
+
+
+def make_app(tokens):
+    async def known(credentials: Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())]):
+        given = credentials.credentials.encode()
+        if not any(secrets.compare_digest(given, token.encode()) for token in tokens):
+            raise HTTPException(403, "wrong token")
+
+    app = FastAPI()
+
+    @app.get("/account", dependencies=[Depends(known)])
+    async def account():
+        return {"hello": "caller"}
+
+    return app

@@ -1,0 +1,23 @@
+"""Whatever stands before the token, it is taken."""
+
+import secrets
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Header, HTTPException
+
+REFUSED_WITH = "the scheme belongs to the credentials"
+
+
+def make_app(tokens):
+    async def known(authorization: Annotated[str, Header()] = ""):
+        given = authorization.rpartition(" ")[2].encode()
+        if not any(secrets.compare_digest(given, token.encode()) for token in tokens):
+            raise HTTPException(401, headers={"WWW-Authenticate": "Bearer"})
+
+    app = FastAPI()
+
+    @app.get("/account", dependencies=[Depends(known)])
+    async def account():
+        return {"hello": "caller"}
+
+    return app
