@@ -3,11 +3,11 @@
 import asyncio
 import ipaddress
 import json
-import os
 import secrets
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -150,11 +150,8 @@ async def verified(answer: Verify) -> str:
             expected="the claims, with sub alice",
             look="jwt.decode(...) returns them; the keys are JWKs: jwt.PyJWK(keys[kid])",
         )
-    folder = tempfile.mkdtemp()
-    path = Path(folder, "key.json")
-    path.write_text(json.dumps(stranger.keys["1"]), encoding="utf-8")
-    try:
-        for what, token, look in forgeries(ours, stranger, now, str(path)):
+    with on_disk(stranger.keys["1"]) as path:
+        for what, token, look in forgeries(ours, stranger, now, path):
             with called(f"verify(token, keys), with a token {what}"):
                 try:
                     claims = answer(token, ours.keys)
@@ -162,10 +159,16 @@ async def verified(answer: Verify) -> str:
                     continue
                 believed = "its claims" if isinstance(claims, Mapping) else shown(claims)
                 require(False, got=believed, expected="a jwt.PyJWTError", look=look)
-    finally:
-        path.unlink()
-        os.rmdir(folder)
     return "good tokens of both keys are believed, and each forgery is refused"
+
+
+@contextmanager
+def on_disk(jwk: Mapping[str, str]) -> Iterator[str]:
+    """The path of a file with that key."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "key.json")
+        path.write_text(json.dumps(jwk), encoding="utf-8")
+        yield str(path)
 
 
 def forgeries(ours: Issuer, stranger: Issuer, now: int, path: str) -> list[tuple[str, str, str]]:
@@ -234,19 +237,19 @@ async def objects(answer: Callable[[Any, Any], Any]) -> str:
     gives(own, {"owner": "alice", "item": "ring"})
     missing = await ask("b1", "GET", "/orders/99", ", which is not there")
     status_is(missing, 404)
-    anothers = await ask("b1", "GET", "/orders/1", ", which is alice's")
+    hers = await ask("b1", "GET", "/orders/1", ", which is alice's")
     require(
-        anothers.status_code not in (200, 403),
-        got=f"status {anothers.status_code}",
+        hers.status_code not in (200, 403),
+        got=f"status {hers.status_code}",
         expected="status 404, as for one that is not there",
         look="who is known is not yet allowed: ask whose order it is"
-        if anothers.status_code == 200
+        if hers.status_code == 200
         else "a 403 tells bob that there is an order 1",
     )
-    status_is(anothers, 404)
+    status_is(hers, 404)
     require(
-        anothers.text == missing.text,
-        got=shown(anothers.text),
+        hers.text == missing.text,
+        got=shown(hers.text),
         expected=f"{shown(missing.text)}, as for one that is not there",
         look="one answer for both: the text tells as much as the status",
     )
