@@ -19,7 +19,7 @@ from tests.browser.jupyterlab import ROOT, JupyterLab, NotebookPage, chromium, l
 
 pytestmark = [
     pytest.mark.skipif(chromium() is None, reason="no Chromium on the PATH: no browser test"),
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(700),
 ]
 NOTEBOOKS = [path.name for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
 THEMES = ["Light", "Dark"]
@@ -82,7 +82,7 @@ def is_fresh_and_shows_what_is_stored(notebook: NotebookPage, name: str) -> None
 
 def runs_from_top_to_bottom(notebook: NotebookPage) -> None:
     drawn_before = len(notebook.figures())
-    notebook.restart_and_run_all(seconds=240)
+    notebook.restart_and_run_all(seconds=450)
     cells = notebook.code_cells()
     assert notebook.failed() == []
     for cell in cells:
