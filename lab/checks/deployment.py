@@ -7,12 +7,13 @@ import re
 import shlex
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib import import_module
 from ipaddress import ip_address
+from itertools import pairwise
 from posixpath import basename, join, normpath
 from typing import Any
 
@@ -214,10 +215,12 @@ class Draining:
     async def expect(self, status: int, what: str, path: str, look: str = "") -> None:
         request = asyncio.create_task(self.client.get(path))
         with called(what):
-            await asyncio.wait([request])
-            if not ended(request).startswith(f"status {status}"):
+            await asyncio.wait([request], timeout=3)
+            told = ended(request)
+            await stopped(request)
+            if not told.startswith(f"status {status}"):
                 self.raised.tell()
-                require(False, got=ended(request), expected=f"status {status}", look=look)
+                require(False, got=told, expected=f"status {status}", look=look)
 
 
 DONE = "status 200: 'done'"
@@ -265,7 +268,15 @@ MACHINES: list[tuple[tuple[float, int, int], int, str]] = [
     ((0.5, 512, 150), 1, "half a core is enough for one worker: at least one"),
 ]
 TOO_SMALL = (2, 160, 150)
-DEFAULTS = {"worker_class": "sync", "timeout": 30, "graceful_timeout": 30, "preload_app": False, "worker_tmp_dir": None}
+DEFAULTS = {
+    "worker_class": "sync",
+    "timeout": 30,
+    "graceful_timeout": 30,
+    "keepalive": 2,
+    "preload_app": False,
+    "worker_tmp_dir": None,
+}
+NUMBERS = ("workers", "timeout", "graceful_timeout", "keepalive")  # gunicorn says little of what is none
 
 
 @exercise("6.2", seconds=5)
@@ -322,7 +333,7 @@ def read_by_gunicorn(chosen: dict[str, Any]) -> None:
         try:
             config.set(name.lower(), value)  # as it does with each line of gunicorn.conf.py
         except Exception as error:
-            if name != "workers":
+            if name not in NUMBERS:
                 got = f"gunicorn does not take {name}={shown(value)}"
                 require(False, got=got, expected="a setting of gunicorn", look=one_line(str(error)))
 
@@ -330,7 +341,7 @@ def read_by_gunicorn(chosen: dict[str, Any]) -> None:
 def fits_the_service(chosen: dict[str, Any]) -> None:
     worker = chosen["worker_class"]
     worker = f"{worker.__module__}.{worker.__qualname__}" if isinstance(worker, type) else str(worker)
-    for name in ("timeout", "graceful_timeout"):
+    for name in NUMBERS[1:]:
         number = isinstance(chosen[name], int)
         require(number, got=f"{name}={shown(chosen[name])}", expected="a whole number of seconds")
     require(
@@ -343,7 +354,7 @@ def fits_the_service(chosen: dict[str, Any]) -> None:
         worker.startswith(("uvicorn_worker.", "gunicorn.workers.gasgi.")) or worker == "asgi",
         got=f"worker_class={worker}",
         expected="a worker that speaks ASGI",
-        look="sync is the default, and it speaks WSGI: every request of an ASGI app is a 500",
+        look="sync is the default, and speaks WSGI, as gthread does: every request of an ASGI app is a 500",
     )
     require(
         not chosen["preload_app"],
@@ -377,6 +388,12 @@ def fits_the_service(chosen: dict[str, Any]) -> None:
         expected="worker_tmp_dir='/dev/shm'",
         look="each worker's sign of life is a file: on a disk that stalls, a healthy worker looks hung and is killed",
     )
+    require(
+        chosen["keepalive"] > 60,
+        got=f"keepalive={chosen['keepalive']}",
+        expected="more than 60",
+        look="a request that the proxy sends while gunicorn closes the connection is lost: let the proxy close first",
+    )
 
 
 # 6.3 Proxies
@@ -396,6 +413,7 @@ CHAINS: list[tuple[str, str | None, str, str]] = [
     ("10.1.0.7", None, "10.1.0.7", "without a header it is the peer"),
     ("10.1.0.7", "198.51.100.4", "198.51.100.4", "the peer is a proxy of yours, in 10.1.0.0/16: it tells the client"),
     ("127.0.0.1", "198.51.100.4", "198.51.100.4", "the peer is a proxy of yours, 127.0.0.1: it tells the client"),
+    ("10.1.0.7", " 198.51.100.4 ", "198.51.100.4", "a space is no part of an address: part.strip()"),
     ("10.1.0.7", "6.6.6.6, 198.51.100.4", "198.51.100.4", LEFT),
     ("10.1.0.7", "127.0.0.1, 198.51.100.4", "198.51.100.4", LEFT),
     ("10.1.0.7", "6.6.6.6, 198.51.100.4, 10.1.0.8", "198.51.100.4", HOPS),
@@ -446,6 +464,8 @@ SECRET = "correct-horse"
 SECRETS = re.compile(r"PASSW|SECRET|TOKEN|API_?KEY|CREDENTIAL|PRIVATE", re.IGNORECASE)
 FOLDER = [".env", "Dockerfile", "app/__init__.py", "app/main.py", "requirements.txt", "tests/test_main.py"]
 MAIN = "app/main.py"
+ROOT = {"", "0", "root"}
+SHELLS = {"sh", "dash", "ash", "bash"}  # the last gives its place to a single command by itself
 INSTRUCTIONS = re.compile(
     "ADD|ARG|CMD|COPY|ENTRYPOINT|ENV|EXPOSE|FROM|HEALTHCHECK|LABEL|ONBUILD|RUN|SHELL|STOPSIGNAL|USER|VOLUME|WORKDIR"
 )
@@ -487,7 +507,7 @@ def instructions(text: str) -> Iterator[Instruction]:
             following = next(lines, None)
             if following is None or (following.strip() and not following.lstrip().startswith("#")):
                 whole = whole.rstrip()[:-1] + (following or "")
-        word, _, rest = whole.strip().partition(" ")
+        word, rest = (*whole.split(None, 1), "", "")[:2]
         name, rest = word.upper(), rest.strip()
         with called(f"docker build: {one_line(whole, 100)}"):
             known = INSTRUCTIONS.fullmatch(name)
@@ -514,6 +534,7 @@ class Stage:
     layers: dict[str, Instruction] = field(default_factory=dict)  # path in the image: what put it into a layer
     variables: dict[str, str] = field(default_factory=dict)
     users: set[str] = field(default_factory=lambda: {"nobody", "www-data"})  # Debian has them
+    homes: set[str] = field(default_factory=set)  # the users, by name and number, for whom pip can install
     programs: set[str] = field(default_factory=set)
     changed: bool = False  # whether a change of app/main.py reaches the next instruction
     installed: bool = False
@@ -683,14 +704,28 @@ def run(step: Instruction, stage: Stage) -> None:
         arguments = [stage.value(one) for one in split(command)]
         names = [basename(one) for one in arguments]
         if "install" in names and names[names.index("install") - 1] in {"pip", "pip3"}:
+            if not re.search(r"venv|\.local|--(user|target|prefix)", stage.variables.get("PATH", "") + command):
+                may_write("pip", stage, stage.homes)
             install(arguments[names.index("install") + 1 :], stage, mounted)
-        elif {"apt-get", "apt", "apk"} & set(names):
+        elif tool := next((one for one in ("apt-get", "apt", "apk", "useradd", "adduser") if one in names), ""):
+            may_write(tool, stage)
             stage.programs |= set(names)
-        elif {"useradd", "adduser"} & set(names):
-            stage.users |= set(names)
+            stage.users |= set(names) if "user" in tool else set()
+            with_home = {"-m", "--create-home"} & set(names) if tool == "useradd" else tool == "adduser"
+            stage.homes |= set(names) if with_home and not {"-H", "--no-create-home"} & set(names) else set()
         elif names[:1] == ["rm"]:
             for one in arguments[1:]:
                 stage.files.pop(stage.path(one), None)
+
+
+def may_write(tool: str, stage: Stage, others: Iterable[str] = ()) -> None:
+    user = stage.user.partition(":")[0]
+    require(
+        user in ROOT or user in others,
+        got=f"{tool}: Permission denied",
+        expected="a step that its user may do",
+        look=f"USER {stage.user} holds for every RUN after it as well: put it behind the last of them",
+    )
 
 
 def install(arguments: list[str], stage: Stage, mounted: set[str]) -> None:
@@ -778,7 +813,9 @@ def argv(image: Stage) -> list[str]:
 
 
 def listens(command: list[str], image: Stage) -> None:
-    words = " ".join(command).replace("=", " ").split()
+    line = " ".join(command)
+    shell = basename(command[0]) in SHELLS
+    words = (image.value(line) if shell else line).replace("=", " ").split()
     require(
         command[0] != "/bin/sh" or not command[-1].startswith("["),
         got=f"/bin/sh: {' '.join(split(command[-1])[:1])}: not found",
@@ -791,22 +828,41 @@ def listens(command: list[str], image: Stage) -> None:
         got=one_line(" ".join(command)),
         expected="uvicorn app.main:app",
     )
-    if "uvicorn" in named and "gunicorn" not in named:
-        host = (
-            words[words.index("--host") + 1 :][:1] if "--host" in words else [image.variables.get("UVICORN_HOST", "")]
-        )
-        require(
-            host in (["0.0.0.0"], ["::"]),
-            got=f"uvicorn listens on {host[0] if host and host[0] else '127.0.0.1'}",
-            expected="--host 0.0.0.0",
-            look="127.0.0.1 in a container is the container: nobody outside reaches it",
-        )
+    server = next((one for one in ("gunicorn", "uvicorn") if one in named), "")
+    if not server:
+        return
+    if server == "gunicorn":
+        there = f"0.0.0.0:{image.variables['PORT']}" if "PORT" in image.variables else "127.0.0.1"
+        bound = option([*image.variables.get("GUNICORN_CMD_ARGS", "").split(), *words], "-b", "--bind", default=there)
+        host, _, port = (bound if re.search(r":\d*$", bound) else f"{bound}:8000").rpartition(":")
+        hint = "--bind 0.0.0.0:8000"
+    else:
+        host = option(words, "--host", default=image.variables.get("UVICORN_HOST", "127.0.0.1"))
+        port = option(words, "--port", default=image.variables.get("UVICORN_PORT", "8000"))
+        hint = "--host 0.0.0.0"
+    require(
+        host in {"", "0.0.0.0", "::", "[::]"},
+        got=f"{server} listens on {host}",
+        expected=hint,
+        look="127.0.0.1 in a container is the container: nobody outside reaches it",
+    )
+    require(
+        port in {"", "8000"},  # "" is what the environment says at run time
+        got=f"{server} listens on port {port}",
+        expected="port 8000",
+        look="no shell reads a list: nobody puts a value there" if "$" in port else "/live is asked on port 8000",
+    )
+
+
+def option(words: list[str], *names: str, default: str) -> str:
+    """The value of one of these options on a command line."""
+    return next((value for name, value in pairwise(words) if name in names), default)
 
 
 def runs_as(image: Stage) -> None:
     user = image.user.partition(":")[0]
     require(
-        user not in {"", "0", "root"},
+        user not in ROOT,
         got="root",
         expected="a user without rights",
         look="the last USER holds" if image.user else "RUN useradd --system --uid 10001 app, and USER 10001 before CMD",
@@ -821,7 +877,7 @@ def runs_as(image: Stage) -> None:
 
 def process_1(command: list[str]) -> None:
     program, *arguments = command
-    script = arguments[1].strip() if basename(program) in {"sh", "dash", "ash"} and arguments[1:] else "exec"
+    script = arguments[1].strip() if basename(program) in SHELLS - {"bash"} and arguments[1:] else "exec"
     require(
         script.startswith("exec"),
         got=f"SIGTERM for {program} -c, which passes it to nobody; SIGKILL after 10 s",

@@ -1008,6 +1008,21 @@ CMD exec uvicorn app.main:app --host 0.0.0.0 --port ${PORT:-8000}
 """
 
 
+def with_a_home_and_gunicorn() -> str:
+    return """
+FROM python:3.13-slim@sha256:0123456789abcdef
+RUN apt-get update && apt-get install --yes curl && rm -rf /var/lib/apt/lists/* && useradd -m app
+USER app
+ENV PORT 8000
+WORKDIR\t/home/app
+COPY requirements.txt ./
+RUN pip install -r requirements.txt
+COPY app app
+HEALTHCHECK CMD curl --fail http://localhost:8000/live || exit 1
+CMD exec python -m gunicorn app.main:app -k asgi --bind 0.0.0.0:$PORT
+"""
+
+
 # 7.1
 
 
@@ -1152,7 +1167,7 @@ RIGHT = {
     "6.1": [raised_again, Drain],
     "6.2": [with_uvicorns_worker],
     "6.3": [first_stranger_from_the_right],
-    "6.4": [in_two_stages, with_a_shell_that_gives_way],
+    "6.4": [in_two_stages, with_a_shell_that_gives_way, with_a_home_and_gunicorn],
     "7.1": [guarded_from_outside],
     "7.2": [with_each_check_by_hand, with_a_set_of_keys],
     "7.3": [with_a_model_that_forbids],

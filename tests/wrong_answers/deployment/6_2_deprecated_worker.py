@@ -12,4 +12,5 @@ def settings(cores, memory_mb, worker_mb):
         "worker_class": "uvicorn.workers.UvicornWorker",
         "worker_tmp_dir": "/dev/shm",
         "graceful_timeout": 20,
+        "keepalive": 75,
     }

@@ -11,4 +11,5 @@ def settings(cores, memory_mb, worker_mb):
         "workers": min(fit, max(1, int(cores))),
         "worker_class": "asgi",
         "graceful_timeout": 20,
+        "keepalive": 75,
     }

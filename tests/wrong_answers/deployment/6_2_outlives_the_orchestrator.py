@@ -11,4 +11,5 @@ def settings(cores, memory_mb, worker_mb):
         "workers": min(fit, max(1, int(cores))),
         "worker_class": "asgi",
         "worker_tmp_dir": "/dev/shm",
+        "keepalive": 75,
     }

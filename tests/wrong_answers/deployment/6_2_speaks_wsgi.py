@@ -1,6 +1,6 @@
 """The default worker, for an ASGI app."""
 
-REFUSED_WITH = "it speaks WSGI"
+REFUSED_WITH = "speaks WSGI, as gthread does"
 
 
 def settings(cores, memory_mb, worker_mb):
@@ -11,4 +11,5 @@ def settings(cores, memory_mb, worker_mb):
         "workers": min(fit, max(1, int(cores))),
         "worker_tmp_dir": "/dev/shm",
         "graceful_timeout": 20,
+        "keepalive": 75,
     }
