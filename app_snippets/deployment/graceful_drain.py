@@ -1,14 +1,12 @@
 """SIGTERM ends the service in order: not ready at once, still answering for a while, then what is in flight finishes.
 
 Shows:  the lifespan puts its own handler before the server's, and calls the server's when the drain is over.
-Costs:  a stop takes the drain, and at most the time to finish; what is cut then was in the middle of something.
+Costs:  a stop takes `seconds`, and at most `finish` more. gunicorn's asgi worker needs gunicorn.conf.py too.
 Needs:  fastapi uvicorn
 Run:    uvicorn graceful_drain:app    then    curl -i http://127.0.0.1:8000/ready
-        DRAIN_SECONDS and FINISH_SECONDS set the two times. gunicorn's asgi worker needs gunicorn.conf.py.
 """
 
 import asyncio
-import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -32,8 +30,10 @@ class Drain:
             return (yield)  # in a test or a notebook, where no signal is the app's to take
 
         def end() -> None:
-            stop(signal.SIGTERM, None)
-            loop.call_later(self.finish, lambda: [task.cancel() for task in self.in_flight if task])
+            for port in getattr(getattr(stop, "__self__", None), "servers", ()):
+                port.close()  # `Server.shutdown` would cut what is accepted and not read yet: nothing new from here on
+            loop.call_later(0.2, stop, signal.SIGTERM, None)
+            loop.call_later(0.2 + self.finish, lambda: [task.cancel() for task in self.in_flight if task])
 
         def begin(*_: object) -> None:
             if not self.draining:  # gunicorn's master may send it twice
@@ -77,4 +77,4 @@ def create_app(drain: Drain) -> FastAPI:
     return app
 
 
-app = create_app(Drain(float(os.environ.get("DRAIN_SECONDS", "5")), float(os.environ.get("FINISH_SECONDS", "10"))))
+app = create_app(Drain(seconds=5, finish=10))

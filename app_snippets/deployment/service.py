@@ -61,8 +61,10 @@ class Drain:
             return (yield)  # in a test or a notebook, where no signal is the app's to take
 
         def end() -> None:
-            stop(signal.SIGTERM, None)
-            loop.call_later(self.finish, lambda: [task.cancel() for task in self.in_flight if task])
+            for port in getattr(getattr(stop, "__self__", None), "servers", ()):
+                port.close()  # `Server.shutdown` would cut what is accepted and not read yet: nothing new from here on
+            loop.call_later(0.2, stop, signal.SIGTERM, None)
+            loop.call_later(0.2 + self.finish, lambda: [task.cancel() for task in self.in_flight if task])
 
         def begin(*_: object) -> None:
             if not self.draining:  # gunicorn's master may send it twice
