@@ -930,6 +930,15 @@ class Drain:
         self.stop(signal.SIGTERM, None)
 
 
+class ClosesThePortFirst(Drain):
+    async def drain(self) -> None:
+        await self.noticed()
+        self.leaving.set()
+        for port in self.stop.__self__.servers:
+            port.close()
+        self.loop.call_later(0.2, self.stop, signal.SIGTERM, None)
+
+
 # 6.2
 
 
@@ -1164,7 +1173,7 @@ RIGHT = {
     "5.3": [never_stored_outside],
     "5.4": [weak_and_short],
     "5.5": [Breaker],
-    "6.1": [raised_again, Drain],
+    "6.1": [raised_again, Drain, ClosesThePortFirst],
     "6.2": [with_uvicorns_worker],
     "6.3": [first_stranger_from_the_right],
     "6.4": [in_two_stages, with_a_shell_that_gives_way, with_a_home_and_gunicorn],
