@@ -70,7 +70,7 @@ def create_app(drain: Drain) -> FastAPI:
     app = FastAPI(lifespan=lifespan)
     app.add_middleware(drain.middleware)
 
-    @app.get("/ready")
+    @app.get("/ready", response_class=Response)  # the docs promise no JSON
     async def ready() -> Response:
         return Response("draining", 503) if drain.draining else Response("ready")
 
