@@ -1069,7 +1069,7 @@ def with_each_check_by_hand(token: str, keys: Any) -> Any:
     kid = jwt.get_unverified_header(token).get("kid")
     if kid not in keys:
         raise jwt.DecodeError("no such key")
-    claims = jwt.decode(token, jwt.PyJWK(keys[kid]).key, algorithms=["EdDSA"], options={"verify_aud": False})
+    claims = jwt.decode(token, jwt.PyJWK(keys[kid]).key, algorithms=["EdDSA"], leeway=30, options={"verify_aud": False})
     wanted = {"iss": "https://login.example", "aud": "orders"}
     if not claims.get("sub") or "exp" not in claims or wanted.items() - claims.items():
         raise jwt.InvalidTokenError("not for us")
@@ -1115,7 +1115,7 @@ def with_a_model_that_forbids(user_of: Any, orders: Any) -> Any:
     async def one(request: Request, number: int, user: User) -> Any:
         order = orders.get(number, {})
         if order.get("owner") != user:
-            return JSONResponse("nothing here", 404)
+            return JSONResponse(f"no order {number}", 404)
         return orders.pop(number) if request.method == "DELETE" else order
 
     @app.post("/orders", status_code=201)
