@@ -33,7 +33,7 @@ megabytes = int(os.environ.get("WORKER_MEGABYTES", "150"))  # measure one of you
 
 bind = os.environ.get("BIND", "0.0.0.0:8000")
 worker_class = "uvicorn_worker.UvicornWorker"  # `-k asgi` works with this file too
-workers = int(os.environ.get("WEB_CONCURRENCY", max(1, min(cores(), memory() // 2 // (megabytes << 20)))))
+workers = int(os.environ.get("WEB_CONCURRENCY", max(1, min(cores(), memory() * 4 // 5 // (megabytes << 20)))))
 preload_app = False  # connections and threads made at import would be shared by, or missing in, forked workers
 
 timeout = 30  # a worker whose loop does not turn for so long is killed, and replaced

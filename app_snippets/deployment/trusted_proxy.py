@@ -9,7 +9,7 @@ Run:    uvicorn --no-proxy-headers trusted_proxy:app    then    curl -i http://1
 
 import os
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from fastapi import FastAPI, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -20,20 +20,24 @@ Networks = Iterable[IPv4Network | IPv6Network]
 def client_address(peer: str, forwarded: str, proxies: Networks) -> str:
     """`peer` asked us, with `forwarded`, an X-Forwarded-For: the first from the right that is no proxy of ours."""
     client = peer
-    for said in reversed(forwarded.split(",")):
-        if not is_proxy(client, proxies) or not said.strip():
+    for said in map(str.strip, reversed(forwarded.split(","))):
+        if not is_proxy(client, proxies) or address_of(said) is None:
             break
-        client = said.strip()
+        client = said
     return client
 
 
 def is_proxy(text: str, proxies: Networks) -> bool:
+    address = address_of(text)
+    return address is not None and any(address in network for network in proxies)
+
+
+def address_of(text: str) -> IPv4Address | IPv6Address | None:
     try:
         address = ip_address(text)
-    except ValueError:  # not an address at all: nobody we know
-        return False
-    address = getattr(address, "ipv4_mapped", None) or address  # ::ffff:10.0.0.1 is 10.0.0.1
-    return any(address in network for network in proxies)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address  # ::ffff:10.0.0.1 is 10.0.0.1
 
 
 class TrustedProxy:

@@ -615,7 +615,7 @@ NETWORKS = [trusted_proxy.ip_network(text) for text in ("10.0.0.0/8", "fd00::/8"
         ("10.0.0.1", "", "10.0.0.1"),
         ("10.0.0.1", "192.0.2.1, ", "10.0.0.1"),
         ("10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"),
-        ("10.0.0.1", "192.0.2.1, rubbish", "rubbish"),  # said by a proxy of ours: not for us to guess further
+        ("10.0.0.1", "192.0.2.1, rubbish", "10.0.0.1"),  # no address: nobody further is known
         ("::ffff:10.0.0.1", "192.0.2.1", "192.0.2.1"),
         ("fd00::1", "2001:db8::1", "2001:db8::1"),
         ("/run/socket", "192.0.2.1", "/run/socket"),
@@ -777,10 +777,10 @@ def settings(**env: str) -> dict[str, Any]:
 
 def test_gunicorn_has_a_worker_a_core_and_fewer_where_the_memory_is_small() -> None:
     usual = settings()
-    assert usual["workers"] == max(1, min(usual["cores"](), usual["memory"]() // 2 // (150 << 20)))
-    half = usual["memory"]() // 2 >> 20
-    assert settings(WORKER_MEGABYTES=str(half))["workers"] == 1
-    assert settings(WORKER_MEGABYTES=str(10 * half))["workers"] == 1  # never none
+    assert usual["workers"] == max(1, min(usual["cores"](), usual["memory"]() * 4 // 5 // (150 << 20)))
+    most = usual["memory"]() * 4 // 5 >> 20
+    assert settings(WORKER_MEGABYTES=str(most))["workers"] == 1
+    assert settings(WORKER_MEGABYTES=str(10 * most))["workers"] == 1  # never none
     assert settings(WEB_CONCURRENCY="7")["workers"] == 7
 
 
@@ -825,7 +825,7 @@ def in_a_container(monkeypatch: pytest.MonkeyPatch, share: str, limit: str) -> N
         ("400000 100000", "max", {}, 4),
         ("250000 100000", "max", {}, 2),
         ("50000 100000", "max", {}, 1),  # half a core is enough for one
-        ("max 100000", str(1 << 30), {}, 3),  # half of a GB holds three of 150 MB
+        ("max 100000", str(1 << 30), {}, 5),  # four fifths of a GB hold five of 150 MB
         ("max 100000", str(1 << 30), {"WORKER_MEGABYTES": "50"}, 8),
         ("max 100000", str(64 << 20), {}, 1),  # never none
     ],
