@@ -63,13 +63,17 @@ async def bearer(answer: Callable[[list[str]], Any]) -> str:
         headers = [(b"Authorization", value) for value in values]
         return await send(of or app, f"GET /account with {what}", "GET", "/account", headers)
 
-    for what, value in {
-        "the first token": f"Bearer {first}",
-        "the second token": f"Bearer {second}",
-        "a good token and the scheme in small letters": f"bearer {first}",
-    }.items():
+    for what, value, look in (
+        ("the first token", f"Bearer {first}", "HTTPBearer gives the scheme and the token: it is in .credentials"),
+        ("the second token", f"Bearer {second}", "any of the tokens is good"),
+        (
+            "a good token and the scheme in small letters",
+            f"bearer {first}",
+            "names of schemes have no capitals that matter",
+        ),
+    ):
         answered = await ask(what, value.encode())
-        status_is(answered, 200, "any of the tokens is good; names of schemes have no capitals that matter")
+        status_is(answered, 200, look)
         body = shown(answered.json())
         require(body == shown({"hello": "caller"}), got=body, expected=shown({"hello": "caller"}))
 
@@ -164,6 +168,8 @@ async def verified(answer: Verify) -> str:
                     claims = answer(token, ours.keys)
                 except jwt.PyJWTError:
                     continue
+                if not isinstance(claims, Mapping):
+                    look = "raise it, or let PyJWT's own pass: what comes back is taken for claims"
                 believed = "its claims" if isinstance(claims, Mapping) else shown(claims)
                 require(False, got=believed, expected="a jwt.PyJWTError", look=look)
     late, early = ours.sign("1", exp=now - 15), ours.sign("1", nbf=now + 15)
