@@ -31,7 +31,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 class Settings(BaseSettings):
     """Each is an environment variable of its name, in capitals. A wrong one stops the service at its start."""
 
-    model_config = SettingsConfigDict(env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_ignore_empty=True, hide_input_in_errors=True)  # a REDIS_URL has a password
     drain_seconds: float = Field(default=5, ge=0, allow_inf_nan=False)  # > a probe's period, times its failures
     finish_seconds: float = Field(default=10, ge=0, allow_inf_nan=False)  # for what is in flight then
     redis_url: RedisDsn | None = None

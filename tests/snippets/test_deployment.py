@@ -26,6 +26,7 @@ import psutil
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from pydantic import ValidationError
 
 from app_snippets.deployment import service, trusted_proxy
 from lab import launch
@@ -514,6 +515,13 @@ def test_it_is_not_ready_but_alive_without_its_redis(tmp_path: Path) -> None:
 def test_a_wrong_setting_stops_it_at_its_start() -> None:
     with pytest.raises(LaunchError, match="ended with exit code 1"):
         start(UVICORN, DRAIN_SECONDS="soon")
+
+
+def test_a_wrong_setting_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "http://:hunter2@redis")  # its password would be in the log
+    with pytest.raises(ValidationError, match="scheme should be 'redis'") as refused:
+        service.Settings()
+    assert "hunter2" not in str(refused.value)
 
 
 def test_an_empty_setting_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1098,6 +1098,23 @@ def test_with_a_weak_or_broken_secret_it_does_not_start_and_does_not_quote_it(
     assert NEW.decode() not in str(ended.value)
 
 
+@pytest.mark.parametrize(
+    ("module", "name", "value"),
+    [
+        ("secret_settings", "SIGNING_KEY", WEAK),
+        ("scopes", "GRANTS", '{"a token": "hunter2"}'),
+        ("object_level", "USERS", '{"a token": ["hunter2"]}'),
+    ],
+)
+def test_an_error_of_the_settings_alone_does_not_quote_the_secret(
+    module: str, name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError, match="1 validation error") as refused:
+        globals()[module].Settings()
+    assert WEAK not in str(refused.value)
+
+
 def test_a_naive_error_quotes_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIGNING_KEY", WEAK)
 
