@@ -168,6 +168,8 @@ async def verified(answer: Verify) -> str:
                     claims = answer(token, ours.keys)
                 except jwt.PyJWTError:
                     continue
+                except Exception as error:  # an unhandled one is a 500, where a PyJWTError becomes a 401
+                    require(False, got=f"raised {shown(error)}", expected="a jwt.PyJWTError", look=look)
                 if not isinstance(claims, Mapping):
                     look = "raise it, or let PyJWT's own pass: what comes back is taken for claims"
                 believed = "its claims" if isinstance(claims, Mapping) else shown(claims)
